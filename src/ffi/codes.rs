@@ -1,7 +1,8 @@
 //! The numbers of the C header and their names. Where Steam has the same thing, it has the same number.
 //!
 //! Kept as constants, not as enums: what comes from C may be any number, and an unknown one must be an
-//! answer, not undefined behaviour.
+//! answer, not undefined behaviour. Their type is spelled `i32` because the header generator does not look
+//! through an alias.
 
 use std::ffi::{CStr, c_char};
 
@@ -12,21 +13,21 @@ pub type snm_result = i32;
 pub type snm_connection_state = i32;
 
 /// Done; for a send: the message is queued. Delivery is never confirmed.
-pub const SNM_RESULT_OK: snm_result = 1;
+pub const SNM_RESULT_OK: i32 = 1;
 /// The system or this library failed; snm_last_error() says what.
-pub const SNM_RESULT_FAIL: snm_result = 2;
+pub const SNM_RESULT_FAIL: i32 = 2;
 /// The session is broken (or, for a flush, there is none). Close it, or send with SNM_SEND_AUTO_RESTART_BROKEN_SESSION.
-pub const SNM_RESULT_NO_CONNECTION: snm_result = 3;
+pub const SNM_RESULT_NO_CONNECTION: i32 = 3;
 /// An argument is NULL, malformed or out of range.
-pub const SNM_RESULT_INVALID_PARAM: snm_result = 8;
+pub const SNM_RESULT_INVALID_PARAM: i32 = 8;
 /// The handle belongs to nothing alive, or this cannot be done now.
-pub const SNM_RESULT_INVALID_STATE: snm_result = 11;
+pub const SNM_RESULT_INVALID_STATE: i32 = 11;
 /// A buffer or a table is full.
-pub const SNM_RESULT_LIMIT_EXCEEDED: snm_result = 25;
+pub const SNM_RESULT_LIMIT_EXCEEDED: i32 = 25;
 /// Reserved: Valve's library answers a send on a broken session with it; this one answers NO_CONNECTION.
-pub const SNM_RESULT_CONNECT_FAILED: snm_result = 35;
+pub const SNM_RESULT_CONNECT_FAILED: i32 = 35;
 /// SNM_SEND_NO_DELAY: the message could not leave at once and was dropped.
-pub const SNM_RESULT_IGNORED: snm_result = 41;
+pub const SNM_RESULT_IGNORED: i32 = 41;
 
 /// May be lost, never duplicated.
 pub const SNM_SEND_UNRELIABLE: i32 = 0;
@@ -42,23 +43,23 @@ pub const SNM_SEND_USE_CURRENT_THREAD: i32 = 16;
 pub const SNM_SEND_AUTO_RESTART_BROKEN_SESSION: i32 = 32;
 
 /// No session.
-pub const SNM_STATE_NONE: snm_connection_state = 0;
+pub const SNM_STATE_NONE: i32 = 0;
 /// Asked, or asking; not accepted yet.
-pub const SNM_STATE_CONNECTING: snm_connection_state = 1;
+pub const SNM_STATE_CONNECTING: i32 = 1;
 /// Accepted; no path is proven yet.
-pub const SNM_STATE_FINDING_ROUTE: snm_connection_state = 2;
+pub const SNM_STATE_FINDING_ROUTE: i32 = 2;
 /// Messages flow.
-pub const SNM_STATE_CONNECTED: snm_connection_state = 3;
+pub const SNM_STATE_CONNECTED: i32 = 3;
 /// Ended by the other side; end_reason says why.
-pub const SNM_STATE_CLOSED_BY_PEER: snm_connection_state = 4;
+pub const SNM_STATE_CLOSED_BY_PEER: i32 = 4;
 /// Ended by a fault noticed here; end_reason says which.
-pub const SNM_STATE_PROBLEM_DETECTED_LOCALLY: snm_connection_state = 5;
+pub const SNM_STATE_PROBLEM_DETECTED_LOCALLY: i32 = 5;
 /// Never returned; here for tables ported from Steam.
-pub const SNM_STATE_FIN_WAIT: snm_connection_state = -1;
+pub const SNM_STATE_FIN_WAIT: i32 = -1;
 /// Never returned.
-pub const SNM_STATE_LINGER: snm_connection_state = -2;
+pub const SNM_STATE_LINGER: i32 = -2;
 /// Never returned.
-pub const SNM_STATE_DEAD: snm_connection_state = -3;
+pub const SNM_STATE_DEAD: i32 = -3;
 
 /// Not ended.
 pub const SNM_END_INVALID: i32 = 0;
