@@ -48,24 +48,16 @@ extern "C" {
  */
 typedef struct snm_endpoint snm_endpoint;
 
-/**
- * The settings an endpoint is created with. A handle: nothing is behind the pointer.
- */
+/** The settings an endpoint is created with. A handle: nothing is behind the pointer. */
 typedef struct snm_config snm_config;
 
-/**
- * What a call answers: one of SNM_RESULT_.
- */
+/** What a call answers: one of SNM_RESULT_. */
 typedef int32_t snm_result;
 
-/**
- * The state of a session: one of SNM_STATE_.
- */
+/** The state of a session: one of SNM_STATE_. */
 typedef int32_t snm_connection_state;
 
-/**
- * Names a setting: one of SNM_CONFIG_. Steam's numbers where Steam has the option; ours start at 10000.
- */
+/** Names a setting: one of SNM_CONFIG_. Steam's numbers where Steam has the option; ours start at 10000. */
 typedef int32_t snm_config_key;
 
 typedef struct snm_message snm_message;
@@ -163,12 +155,8 @@ enum {
  * LIMIT_EXCEEDED: more would wait than SNM_CONFIG_SEND_BUFFER_SIZE. IGNORED: SNM_SEND_NO_DELAY, and it
  * could not leave at once. INVALID_STATE: destroyed. FAIL: this endpoint failed.
  */
-snm_result SNM_CALL snm_send_message_to_user(struct snm_endpoint *endpoint,
-                                    uint64_t remote_steam_id,
-                                    const void *data,
-                                    uint32_t size,
-                                    int32_t flags,
-                                    int32_t channel);
+snm_result SNM_CALL snm_send_message_to_user(snm_endpoint *endpoint, uint64_t remote_steam_id,
+                                             const void *data, uint32_t size, int32_t flags, int32_t channel);
 
 /**
  * Takes up to max_messages received messages of a channel, of all users, oldest first.
@@ -176,10 +164,8 @@ snm_result SNM_CALL snm_send_message_to_user(struct snm_endpoint *endpoint,
  * Pointers go to out_messages; each is yours until snm_message_release. Returns how many; 0 also for a bad
  * argument or max_messages below 1. Any thread; never waits.
  */
-int32_t SNM_CALL snm_receive_messages_on_channel(struct snm_endpoint *endpoint,
-                                        int32_t channel,
-                                        struct snm_message **out_messages,
-                                        int32_t max_messages);
+int32_t SNM_CALL snm_receive_messages_on_channel(snm_endpoint *endpoint, int32_t channel,
+                                                 snm_message **out_messages, int32_t max_messages);
 
 /**
  * Accepts the session a user asked for.
@@ -187,7 +173,7 @@ int32_t SNM_CALL snm_receive_messages_on_channel(struct snm_endpoint *endpoint,
  * 1: there is a session, asked for, accepted or connected. 0: none, or it failed. Accepting before the
  * request is there does nothing: it is not remembered. Any thread; never waits.
  */
-uint8_t SNM_CALL snm_accept_session_with_user(struct snm_endpoint *endpoint, uint64_t remote_steam_id);
+uint8_t SNM_CALL snm_accept_session_with_user(snm_endpoint *endpoint, uint64_t remote_steam_id);
 
 /**
  * Ends the session with a user, at once: what is queued is dropped (see SNM_CONFIG_CLOSE_FLUSH), and so are
@@ -195,7 +181,7 @@ uint8_t SNM_CALL snm_accept_session_with_user(struct snm_endpoint *endpoint, uin
  *
  * 1: there was a session. 0: there was none. Any thread; never waits.
  */
-uint8_t SNM_CALL snm_close_session_with_user(struct snm_endpoint *endpoint, uint64_t remote_steam_id);
+uint8_t SNM_CALL snm_close_session_with_user(snm_endpoint *endpoint, uint64_t remote_steam_id);
 
 /**
  * Ends one channel with a user: its messages not read yet are dropped. A channel is open once sent or
@@ -203,7 +189,8 @@ uint8_t SNM_CALL snm_close_session_with_user(struct snm_endpoint *endpoint, uint
  *
  * 1: the channel was open. 0: it was not. Any thread; never waits.
  */
-uint8_t SNM_CALL snm_close_channel_with_user(struct snm_endpoint *endpoint, uint64_t remote_steam_id, int32_t channel);
+uint8_t SNM_CALL snm_close_channel_with_user(snm_endpoint *endpoint, uint64_t remote_steam_id,
+                                             int32_t channel);
 
 /**
  * Tells the state of the session with a user, and what is known and measured of it.
@@ -215,22 +202,16 @@ uint8_t SNM_CALL snm_close_channel_with_user(struct snm_endpoint *endpoint, uint
  * One of SNM_STATE_; SNM_STATE_NONE without a session, and without an endpoint (then nothing is written).
  * Any thread; never waits.
  */
-snm_connection_state SNM_CALL snm_get_session_connection_info(struct snm_endpoint *endpoint,
-                                                     uint64_t remote_steam_id,
-                                                     struct snm_connection_info *out_info,
-                                                     struct snm_realtime_status *out_status);
+snm_connection_state SNM_CALL snm_get_session_connection_info(snm_endpoint *endpoint,
+    uint64_t remote_steam_id, snm_connection_info *out_info, snm_realtime_status *out_status);
 
 /* ---- Beside them ------------------------------------------------------------------------------- */
 
-/**
- * Frees a received message. NULL: nothing happens. Any thread, exactly once for each message.
- */
-void SNM_CALL snm_message_release(struct snm_message *message);
+/** Frees a received message. NULL: nothing happens. Any thread, exactly once for each message. */
+void SNM_CALL snm_message_release(snm_message *message);
 
-/**
- * Frees count received messages and sets their pointers to NULL. Entries that are NULL are passed over.
- */
-void SNM_CALL snm_messages_release(struct snm_message **messages, int32_t count);
+/** Frees count received messages and sets their pointers to NULL. Entries that are NULL are passed over. */
+void SNM_CALL snm_messages_release(snm_message **messages, int32_t count);
 
 /**
  * Sends count messages, each as if sent alone, in order.
@@ -238,10 +219,8 @@ void SNM_CALL snm_messages_release(struct snm_message **messages, int32_t count)
  * out_results may be NULL; else it gets count results, each as of snm_send_message_to_user. Returns how many
  * were SNM_RESULT_OK. A message that is refused does not keep the later ones. Any thread; never waits.
  */
-int32_t SNM_CALL snm_send_messages(struct snm_endpoint *endpoint,
-                          const struct snm_outgoing_message *messages,
-                          int32_t count,
-                          snm_result *out_results);
+int32_t SNM_CALL snm_send_messages(snm_endpoint *endpoint, const snm_outgoing_message *messages,
+                                   int32_t count, snm_result *out_results);
 
 /**
  * Ends the Nagle wait of what is queued for a user.
@@ -249,7 +228,7 @@ int32_t SNM_CALL snm_send_messages(struct snm_endpoint *endpoint,
  * SNM_RESULT_OK; NO_CONNECTION (there is no session); INVALID_PARAM, INVALID_STATE, FAIL as usual.
  * Any thread; never waits.
  */
-snm_result SNM_CALL snm_flush_messages_to_user(struct snm_endpoint *endpoint, uint64_t remote_steam_id);
+snm_result SNM_CALL snm_flush_messages_to_user(snm_endpoint *endpoint, uint64_t remote_steam_id);
 
 /**
  * Waits until messages or events wait for the app, at most timeout_ms milliseconds; -1 for ever.
@@ -258,7 +237,7 @@ snm_result SNM_CALL snm_flush_messages_to_user(struct snm_endpoint *endpoint, ui
  * the endpoint is gone, or was destroyed meanwhile. Any number of threads may wait. Inside a callback that
  * runs on the poll thread it never waits, because what it would wait for comes through that thread.
  */
-int32_t SNM_CALL snm_wait(struct snm_endpoint *endpoint, int32_t timeout_ms);
+int32_t SNM_CALL snm_wait(snm_endpoint *endpoint, int32_t timeout_ms);
 
 /**
  * Sets how urgent a channel is, for all sessions of the endpoint: higher numbers go first, equal ones share
@@ -267,7 +246,7 @@ int32_t SNM_CALL snm_wait(struct snm_endpoint *endpoint, int32_t timeout_ms);
  * SNM_RESULT_OK; LIMIT_EXCEEDED (too many channels have a priority of their own); INVALID_PARAM,
  * INVALID_STATE, FAIL as usual. Any thread; never waits.
  */
-snm_result SNM_CALL snm_set_channel_priority(struct snm_endpoint *endpoint, int32_t channel, int32_t priority);
+snm_result SNM_CALL snm_set_channel_priority(snm_endpoint *endpoint, int32_t channel, int32_t priority);
 
 /* ---- The two events ---------------------------------------------------------------------------- */
 
@@ -370,11 +349,8 @@ typedef void (SNM_CALL *snm_session_request_fn)(void *user_data, uint64_t remote
  * A session failed. reason is one of SNM_END_; connection_state is SNM_STATE_CLOSED_BY_PEER or
  * SNM_STATE_PROBLEM_DETECTED_LOCALLY; debug_message is for logs and valid during the call only.
  */
-typedef void (SNM_CALL *snm_session_failed_fn)(void *user_data,
-                                      int32_t reason,
-                                      uint64_t remote_steam_id,
-                                      int32_t connection_state,
-                                      const char *debug_message);
+typedef void (SNM_CALL *snm_session_failed_fn)(void *user_data, int32_t reason, uint64_t remote_steam_id,
+                                               int32_t connection_state, const char *debug_message);
 
 /**
  * Sets who is told that someone wants to talk; NULL for nobody.
@@ -385,18 +361,16 @@ typedef void (SNM_CALL *snm_session_failed_fn)(void *user_data,
  * points to may be freed. Requests that came before are not lost; they wait. NULL or destroyed endpoint:
  * nothing happens.
  */
-void SNM_CALL snm_set_session_request_callback(struct snm_endpoint *endpoint,
-                                      snm_session_request_fn function,
-                                      void *user_data);
+void SNM_CALL snm_set_session_request_callback(snm_endpoint *endpoint, snm_session_request_fn function,
+                                               void *user_data);
 
 /**
  * Sets who is told that a session failed; NULL for nobody. Otherwise as snm_set_session_request_callback.
  *
  * What the other side ends on purpose is no failure and not told, but for a request it rejects.
  */
-void SNM_CALL snm_set_session_failed_callback(struct snm_endpoint *endpoint,
-                                     snm_session_failed_fn function,
-                                     void *user_data);
+void SNM_CALL snm_set_session_failed_callback(snm_endpoint *endpoint, snm_session_failed_fn function,
+                                              void *user_data);
 
 /**
  * Calls the callbacks of waiting events, on this thread. Call it once a frame.
@@ -404,7 +378,7 @@ void SNM_CALL snm_set_session_failed_callback(struct snm_endpoint *endpoint,
  * How many were called; 0 also when another thread is in it for this endpoint, when no callback is set, and
  * with SNM_CONFIG_CALLBACK_MODE 1. An event without a callback of its kind waits on. At most 1024 at once.
  */
-int32_t SNM_CALL snm_run_callbacks(struct snm_endpoint *endpoint);
+int32_t SNM_CALL snm_run_callbacks(snm_endpoint *endpoint);
 
 /**
  * Takes the oldest waiting event, instead of callbacks or beside them: an event goes to whoever takes it
@@ -413,7 +387,7 @@ int32_t SNM_CALL snm_run_callbacks(struct snm_endpoint *endpoint);
  * 1: *out_event is filled. 0: none waits, or an argument is bad (NULL, struct_size below the structure's;
  * snm_last_error() says which), and nothing was taken. Any thread.
  */
-int32_t SNM_CALL snm_poll_event(struct snm_endpoint *endpoint, struct snm_event *out_event);
+int32_t SNM_CALL snm_poll_event(snm_endpoint *endpoint, snm_event *out_event);
 
 /**
  * The enumerator's name of an end reason, such as "SNM_END_MISC_TIMEOUT"; "unknown" for any other number.
@@ -440,49 +414,27 @@ const char *SNM_CALL snm_connection_state_name(snm_connection_state state);
  * from any thread, also after the session or the endpoint is gone.
  */
 struct snm_message {
-  /**
-   * The sender's steam id, authenticated.
-   */
+  /** The sender's steam id, authenticated. */
   uint64_t identity;
-  /**
-   * SNM_CONFIG_CONNECTION_USER_DATA of the session.
-   */
+  /** SNM_CONFIG_CONNECTION_USER_DATA of the session. */
   int64_t receiver_user_data;
-  /**
-   * When the packet that completed it arrived: microseconds, clock of snm_time_now().
-   */
+  /** When the packet that completed it arrived: microseconds, clock of snm_time_now(). */
   int64_t time_received;
-  /**
-   * From 1, for each channel and each reliability, within one session.
-   */
+  /** From 1, for each channel and each reliability, within one session. */
   int64_t message_number;
-  /**
-   * Always 0.
-   */
+  /** Always 0. */
   int64_t sender_user_data;
-  /**
-   * The channel it was sent on.
-   */
+  /** The channel it was sent on. */
   int32_t channel;
-  /**
-   * SNM_SEND_RELIABLE or 0.
-   */
+  /** SNM_SEND_RELIABLE or 0. */
   int32_t flags;
-  /**
-   * Bytes at payload, 0 to 524288.
-   */
+  /** Bytes at payload, 0 to 524288. */
   uint32_t size;
-  /**
-   * Always 0, as Steam's.
-   */
+  /** Always 0, as Steam's. */
   uint32_t connection;
-  /**
-   * The bytes; never NULL, not even for an empty message.
-   */
+  /** The bytes; never NULL, not even for an empty message. */
   const uint8_t *payload;
-  /**
-   * Always 0.
-   */
+  /** Always 0. */
   uintptr_t reserved;
 };
 
@@ -499,199 +451,105 @@ enum {
   SNM_INFO_RELAYED = 16
 };
 
-/**
- * What is known of a session. Set struct_size, or start from SNM_CONNECTION_INFO_INIT.
- */
+/** What is known of a session. Set struct_size, or start from SNM_CONNECTION_INFO_INIT. */
 struct snm_connection_info {
-  /**
-   * sizeof(snm_connection_info), set by the caller; no more than that is written.
-   */
+  /** sizeof(snm_connection_info), set by the caller; no more than that is written. */
   uint32_t struct_size;
-  /**
-   * One of SNM_STATE_.
-   */
+  /** One of SNM_STATE_. */
   int32_t connection_state;
-  /**
-   * The other side's steam id; 0 without a session.
-   */
+  /** The other side's steam id; 0 without a session. */
   uint64_t identity;
-  /**
-   * SNM_CONFIG_CONNECTION_USER_DATA.
-   */
+  /** SNM_CONFIG_CONNECTION_USER_DATA. */
   int64_t user_data;
-  /**
-   * Always 0.
-   */
+  /** Always 0. */
   uint32_t listen_socket;
-  /**
-   * Always 0.
-   */
+  /** Always 0. */
   uint32_t remote_pop;
-  /**
-   * Always 0.
-   */
+  /** Always 0. */
   uint32_t pop_relay;
-  /**
-   * Why it ended: one of SNM_END_, 0 while alive.
-   */
+  /** Why it ended: one of SNM_END_, 0 while alive. */
   int32_t end_reason;
-  /**
-   * Bits of SNM_INFO_.
-   */
+  /** Bits of SNM_INFO_. */
   uint32_t info_flags;
-  /**
-   * Where its datagrams go: "203.0.113.5:27015", "[2001:db8::1]:27015", or "" while unknown.
-   */
+  /** Where its datagrams go: "203.0.113.5:27015", "[2001:db8::1]:27015", or "" while unknown. */
   char remote_address[64];
-  /**
-   * The text of whoever ended it.
-   */
+  /** The text of whoever ended it. */
   char end_debug[128];
-  /**
-   * For logs; the format may change.
-   */
+  /** For logs; the format may change. */
   char debug_description[128];
-  /**
-   * 0.
-   */
+  /** 0. */
   uint32_t reserved;
 };
 
-/**
- * How a session fares, measured. Set struct_size, or start from SNM_REALTIME_STATUS_INIT.
- */
+/** How a session fares, measured. Set struct_size, or start from SNM_REALTIME_STATUS_INIT. */
 struct snm_realtime_status {
-  /**
-   * sizeof(snm_realtime_status), set by the caller; no more than that is written.
-   */
+  /** sizeof(snm_realtime_status), set by the caller; no more than that is written. */
   uint32_t struct_size;
-  /**
-   * One of SNM_STATE_.
-   */
+  /** One of SNM_STATE_. */
   int32_t state;
-  /**
-   * Round trip, milliseconds; -1 unknown.
-   */
+  /** Round trip, milliseconds; -1 unknown. */
   int32_t ping;
-  /**
-   * Share of packets that arrive here in order and once, 0 to 1; -1 unknown.
-   */
+  /** Share of packets that arrive here in order and once, 0 to 1; -1 unknown. */
   float local_quality;
-  /**
-   * The same as the other side measures it.
-   */
+  /** The same as the other side measures it. */
   float remote_quality;
-  /**
-   * Packets sent per second, lately.
-   */
+  /** Packets sent per second, lately. */
   float packets_out_per_second;
-  /**
-   * UDP payload bytes sent per second, lately.
-   */
+  /** UDP payload bytes sent per second, lately. */
   float bytes_out_per_second;
-  /**
-   * Packets received per second, lately.
-   */
+  /** Packets received per second, lately. */
   float packets_in_per_second;
-  /**
-   * UDP payload bytes received per second, lately.
-   */
+  /** UDP payload bytes received per second, lately. */
   float bytes_in_per_second;
-  /**
-   * Bytes per second the path is estimated to carry.
-   */
+  /** Bytes per second the path is estimated to carry. */
   int32_t send_rate;
-  /**
-   * Bytes of unreliable messages not sent yet.
-   */
+  /** Bytes of unreliable messages not sent yet. */
   int32_t pending_unreliable;
-  /**
-   * Bytes of reliable messages not sent yet, or to be sent again.
-   */
+  /** Bytes of reliable messages not sent yet, or to be sent again. */
   int32_t pending_reliable;
-  /**
-   * Bytes of reliable messages sent and not acknowledged yet.
-   */
+  /** Bytes of reliable messages sent and not acknowledged yet. */
   int32_t send_unacknowledged_reliable;
-  /**
-   * 0.
-   */
+  /** 0. */
   int32_t reserved0;
-  /**
-   * How long a message sent now would wait, microseconds; UINT64_MAX when not connected.
-   */
+  /** How long a message sent now would wait, microseconds; UINT64_MAX when not connected. */
   uint64_t queue_time;
-  /**
-   * Most jitter since this was last read, microseconds; -1 unknown.
-   */
+  /** Most jitter since this was last read, microseconds; -1 unknown. */
   int32_t max_jitter;
-  /**
-   * 0.
-   */
+  /** 0. */
   int32_t reserved1;
 };
 
-/**
- * One message of snm_send_messages.
- */
+/** One message of snm_send_messages. */
 struct snm_outgoing_message {
-  /**
-   * To whom.
-   */
+  /** To whom. */
   uint64_t remote_steam_id;
-  /**
-   * Bytes at payload.
-   */
+  /** Bytes at payload. */
   uint32_t size;
-  /**
-   * Bits of SNM_SEND_.
-   */
+  /** Bits of SNM_SEND_. */
   int32_t flags;
-  /**
-   * On which channel.
-   */
+  /** On which channel. */
   int32_t channel;
-  /**
-   * Set to 0.
-   */
+  /** Set to 0. */
   uint32_t reserved;
-  /**
-   * The bytes; copied before the call returns.
-   */
+  /** The bytes; copied before the call returns. */
   const void *payload;
-  /**
-   * Set to 0.
-   */
+  /** Set to 0. */
   uintptr_t reserved_pointer;
 };
 
-/**
- * Something that happened. Set struct_size, or start from SNM_EVENT_INIT.
- */
+/** Something that happened. Set struct_size, or start from SNM_EVENT_INIT. */
 struct snm_event {
-  /**
-   * sizeof(snm_event), set by the caller; no more than that is written.
-   */
+  /** sizeof(snm_event), set by the caller; no more than that is written. */
   uint32_t struct_size;
-  /**
-   * One of SNM_EVENT_.
-   */
+  /** One of SNM_EVENT_. */
   int32_t type;
-  /**
-   * Whom it is about.
-   */
+  /** Whom it is about. */
   uint64_t remote_steam_id;
-  /**
-   * SESSION_FAILED: one of SNM_END_; else 0.
-   */
+  /** SESSION_FAILED: one of SNM_END_; else 0. */
   int32_t reason;
-  /**
-   * SESSION_FAILED: SNM_STATE_CLOSED_BY_PEER or SNM_STATE_PROBLEM_DETECTED_LOCALLY; else 0.
-   */
+  /** SESSION_FAILED: SNM_STATE_CLOSED_BY_PEER or SNM_STATE_PROBLEM_DETECTED_LOCALLY; else 0. */
   int32_t connection_state;
-  /**
-   * SESSION_FAILED: for logs; else "".
-   */
+  /** SESSION_FAILED: for logs; else "". */
   char debug_message[128];
 };
 
@@ -710,12 +568,10 @@ struct snm_event {
  * Yours until snm_config_destroy; one may serve for any number of endpoints. NULL when there are no more
  * handles. Any thread.
  */
-struct snm_config *SNM_CALL snm_config_create(void);
+snm_config *SNM_CALL snm_config_create(void);
 
-/**
- * Frees a set of settings. Endpoints made from it are not touched. NULL or a destroyed one: nothing happens.
- */
-void SNM_CALL snm_config_destroy(struct snm_config *config);
+/** Frees a set of settings. Endpoints made from it are not touched. NULL or a destroyed one: nothing happens. */
+void SNM_CALL snm_config_destroy(snm_config *config);
 
 /**
  * Sets a key of type int.
@@ -724,25 +580,17 @@ void SNM_CALL snm_config_destroy(struct snm_config *config);
  * range and what was given); INVALID_STATE (this version lacks the feature, or the handle is dead). A
  * refused value changes nothing. Keys that contradict each other are found by snm_endpoint_create.
  */
-snm_result SNM_CALL snm_config_set_int(struct snm_config *config, snm_config_key key, int64_t value);
+snm_result SNM_CALL snm_config_set_int(snm_config *config, snm_config_key key, int64_t value);
 
-/**
- * Sets a key of type float. Answers as snm_config_set_int.
- */
-snm_result SNM_CALL snm_config_set_float(struct snm_config *config, snm_config_key key, double value);
+/** Sets a key of type float. Answers as snm_config_set_int. */
+snm_result SNM_CALL snm_config_set_float(snm_config *config, snm_config_key key, double value);
 
-/**
- * Sets a key of type string: UTF-8, NUL-terminated, copied. Answers as snm_config_set_int.
- */
-snm_result SNM_CALL snm_config_set_string(struct snm_config *config, snm_config_key key, const char *value);
+/** Sets a key of type string: UTF-8, NUL-terminated, copied. Answers as snm_config_set_int. */
+snm_result SNM_CALL snm_config_set_string(snm_config *config, snm_config_key key, const char *value);
 
-/**
- * Sets a key of type bytes: size bytes at value, copied. Answers as snm_config_set_int.
- */
-snm_result SNM_CALL snm_config_set_bytes(struct snm_config *config,
-                                snm_config_key key,
-                                const uint8_t *value,
-                                uint32_t size);
+/** Sets a key of type bytes: size bytes at value, copied. Answers as snm_config_set_int. */
+snm_result SNM_CALL snm_config_set_bytes(snm_config *config, snm_config_key key, const uint8_t *value,
+                                         uint32_t size);
 
 /**
  * Creates an endpoint: binds its sockets and starts its thread.
@@ -754,7 +602,7 @@ snm_result SNM_CALL snm_config_set_bytes(struct snm_config *config,
  * names the key); INVALID_STATE (the config was destroyed); FAIL (an address cannot be bound or no thread
  * can be had: address and cause are in snm_last_error()).
  */
-snm_result SNM_CALL snm_endpoint_create(const struct snm_config *config, struct snm_endpoint **out_endpoint);
+snm_result SNM_CALL snm_endpoint_create(const snm_config *config, snm_endpoint **out_endpoint);
 
 /**
  * Destroys an endpoint: closes its sessions, lets the peers know, frees its sockets and its thread.
@@ -764,7 +612,7 @@ snm_result SNM_CALL snm_endpoint_create(const struct snm_config *config, struct 
  * returns at once and takes effect when the callback has returned. Messages already received stay valid
  * until released. NULL or a destroyed endpoint: nothing happens. Any thread.
  */
-void SNM_CALL snm_endpoint_destroy(struct snm_endpoint *endpoint);
+void SNM_CALL snm_endpoint_destroy(snm_endpoint *endpoint);
 
 /**
  * Changes a key of type int on a running endpoint, sessions included.
@@ -773,25 +621,17 @@ void SNM_CALL snm_endpoint_destroy(struct snm_endpoint *endpoint);
  * INVALID_PARAM for a value that contradicts another key, FAIL when this endpoint failed. A refused value
  * changes nothing. Any thread; never waits.
  */
-snm_result SNM_CALL snm_endpoint_set_int(struct snm_endpoint *endpoint, snm_config_key key, int64_t value);
+snm_result SNM_CALL snm_endpoint_set_int(snm_endpoint *endpoint, snm_config_key key, int64_t value);
 
-/**
- * Changes a key of type float on a running endpoint. Answers as snm_endpoint_set_int.
- */
-snm_result SNM_CALL snm_endpoint_set_float(struct snm_endpoint *endpoint, snm_config_key key, double value);
+/** Changes a key of type float on a running endpoint. Answers as snm_endpoint_set_int. */
+snm_result SNM_CALL snm_endpoint_set_float(snm_endpoint *endpoint, snm_config_key key, double value);
 
-/**
- * Changes a key of type string on a running endpoint. Answers as snm_endpoint_set_int.
- */
-snm_result SNM_CALL snm_endpoint_set_string(struct snm_endpoint *endpoint, snm_config_key key, const char *value);
+/** Changes a key of type string on a running endpoint. Answers as snm_endpoint_set_int. */
+snm_result SNM_CALL snm_endpoint_set_string(snm_endpoint *endpoint, snm_config_key key, const char *value);
 
-/**
- * Changes a key of type bytes on a running endpoint. Answers as snm_endpoint_set_int.
- */
-snm_result SNM_CALL snm_endpoint_set_bytes(struct snm_endpoint *endpoint,
-                                  snm_config_key key,
-                                  const uint8_t *value,
-                                  uint32_t size);
+/** Changes a key of type bytes on a running endpoint. Answers as snm_endpoint_set_int. */
+snm_result SNM_CALL snm_endpoint_set_bytes(snm_endpoint *endpoint, snm_config_key key, const uint8_t *value,
+                                           uint32_t size);
 
 /**
  * Sets a key of type int for one user alone, also before the first contact. It outlives the session.
@@ -799,25 +639,19 @@ snm_result SNM_CALL snm_endpoint_set_bytes(struct snm_endpoint *endpoint,
  * Answers as snm_endpoint_set_int; also INVALID_STATE for keys that cannot differ by peer, LIMIT_EXCEEDED
  * when too many users have settings of their own.
  */
-snm_result SNM_CALL snm_peer_set_int(struct snm_endpoint *endpoint,
-                            uint64_t remote_steam_id,
-                            snm_config_key key,
-                            int64_t value);
+snm_result SNM_CALL snm_peer_set_int(snm_endpoint *endpoint, uint64_t remote_steam_id, snm_config_key key,
+                                     int64_t value);
 
-/**
- * Sets a key of type float for one user alone. Answers as snm_peer_set_int.
- */
-snm_result SNM_CALL snm_peer_set_float(struct snm_endpoint *endpoint,
-                              uint64_t remote_steam_id,
-                              snm_config_key key,
-                              double value);
+/** Sets a key of type float for one user alone. Answers as snm_peer_set_int. */
+snm_result SNM_CALL snm_peer_set_float(snm_endpoint *endpoint, uint64_t remote_steam_id, snm_config_key key,
+                                       double value);
 
 /**
  * Forgets what was set for one user; the endpoint's own values hold again.
  *
  * SNM_RESULT_OK, also when nothing was set; INVALID_PARAM, INVALID_STATE, FAIL as usual.
  */
-snm_result SNM_CALL snm_peer_reset(struct snm_endpoint *endpoint, uint64_t remote_steam_id);
+snm_result SNM_CALL snm_peer_reset(snm_endpoint *endpoint, uint64_t remote_steam_id);
 
 /**
  * Writes the addresses that are bound, comma separated: "0.0.0.0:27015,[::]:27015".
@@ -826,7 +660,7 @@ snm_result SNM_CALL snm_peer_reset(struct snm_endpoint *endpoint, uint64_t remot
  * SNM_RESULT_OK; INVALID_PARAM (NULL); INVALID_STATE (destroyed); LIMIT_EXCEEDED (out_size is too small; ""
  * is written if that fits).
  */
-snm_result SNM_CALL snm_endpoint_local_address(const struct snm_endpoint *endpoint, char *out, uint32_t out_size);
+snm_result SNM_CALL snm_endpoint_local_address(const snm_endpoint *endpoint, char *out, uint32_t out_size);
 
 /**
  * Adds an address where a user may be reached: "203.0.113.5:27015", "[2001:db8::1]:27015" or
@@ -835,14 +669,15 @@ snm_result SNM_CALL snm_endpoint_local_address(const struct snm_endpoint *endpoi
  * SNM_RESULT_OK; INVALID_PARAM (NULL, user 0, or not of that form); LIMIT_EXCEEDED (too many addresses);
  * INVALID_STATE, FAIL as usual. Any thread; never waits for the network.
  */
-snm_result SNM_CALL snm_add_peer_address(struct snm_endpoint *endpoint, uint64_t remote_steam_id, const char *address);
+snm_result SNM_CALL snm_add_peer_address(snm_endpoint *endpoint, uint64_t remote_steam_id,
+                                         const char *address);
 
 /**
  * Forgets all addresses added for a user. A session that stands stays.
  *
  * SNM_RESULT_OK, also when there were none; INVALID_PARAM, INVALID_STATE, FAIL as usual.
  */
-snm_result SNM_CALL snm_remove_peer_address(struct snm_endpoint *endpoint, uint64_t remote_steam_id);
+snm_result SNM_CALL snm_remove_peer_address(snm_endpoint *endpoint, uint64_t remote_steam_id);
 
 /**
  * Explains, as JSON for people and logs, why the session with a user is as it is.
@@ -851,17 +686,15 @@ snm_result SNM_CALL snm_remove_peer_address(struct snm_endpoint *endpoint, uint6
  * its NUL; so call it with NULL and 0 first, or with a few KiB. 0: bad argument, or no endpoint. Any thread;
  * never waits.
  */
-int32_t SNM_CALL snm_explain_session(struct snm_endpoint *endpoint,
-                            uint64_t remote_steam_id,
-                            char *out_json,
-                            uint32_t out_size);
+int32_t SNM_CALL snm_explain_session(snm_endpoint *endpoint, uint64_t remote_steam_id, char *out_json,
+                                     uint32_t out_size);
 
 /**
  * Writes the endpoint's Ed25519 public key, 32 bytes.
  *
  * SNM_RESULT_OK; INVALID_PARAM, INVALID_STATE, FAIL as usual. Any thread.
  */
-snm_result SNM_CALL snm_identity_public_key(const struct snm_endpoint *endpoint, uint8_t *out_key);
+snm_result SNM_CALL snm_identity_public_key(const snm_endpoint *endpoint, uint8_t *out_key);
 
 /**
  * Says that network interfaces changed (resume from sleep, Wi-Fi to mobile): paths are proven anew at once
@@ -869,7 +702,7 @@ snm_result SNM_CALL snm_identity_public_key(const struct snm_endpoint *endpoint,
  *
  * SNM_RESULT_OK; INVALID_PARAM, INVALID_STATE, FAIL as usual. Any thread; never waits.
  */
-snm_result SNM_CALL snm_network_changed(struct snm_endpoint *endpoint);
+snm_result SNM_CALL snm_network_changed(snm_endpoint *endpoint);
 
 /**
  * Microseconds on the library's clock: monotonic, the clock of snm_message.time_received.
@@ -888,9 +721,7 @@ int64_t SNM_CALL snm_time_now(void);
  */
 void SNM_CALL snm_shutdown_all(void);
 
-/**
- * The library's version: 0xMMmmpp, major, minor, patch. Any thread.
- */
+/** The library's version: 0xMMmmpp, major, minor, patch. Any thread. */
 uint32_t SNM_CALL snm_version(void);
 
 enum {
@@ -1153,40 +984,33 @@ enum {
 /* How two users that do not know each other's address will be introduced by your own service. This version
  * has none of it: the functions are here so that nothing has to be looked up later. */
 
-/**
- * Called with a signal to carry to a user, by whatever means the app has: opaque, under 4 KiB, best effort.
- */
-typedef void (SNM_CALL *snm_send_signal_fn)(void *user_data, uint64_t to_steam_id, const uint8_t *signal, uint32_t size);
+/** Called with a signal to carry to a user, by whatever means the app has: opaque, under 4 KiB, best effort. */
+typedef void (SNM_CALL *snm_send_signal_fn)(void *user_data, uint64_t to_steam_id, const uint8_t *signal,
+                                            uint32_t size);
 
-/**
- * Sets who carries signals. Not in this version: nothing happens, and snm_last_error() says so.
- */
-void SNM_CALL snm_set_signal_callback(struct snm_endpoint *endpoint, snm_send_signal_fn function, void *user_data);
+/** Sets who carries signals. Not in this version: nothing happens, and snm_last_error() says so. */
+void SNM_CALL snm_set_signal_callback(snm_endpoint *endpoint, snm_send_signal_fn function, void *user_data);
 
 /**
  * Hands in a signal that was carried here. Not in this version: SNM_RESULT_INVALID_STATE.
  *
  * INVALID_PARAM for NULL.
  */
-snm_result SNM_CALL snm_receive_signal(struct snm_endpoint *endpoint,
-                              uint64_t from_steam_id,
-                              const uint8_t *signal,
-                              uint32_t size);
+snm_result SNM_CALL snm_receive_signal(snm_endpoint *endpoint, uint64_t from_steam_id, const uint8_t *signal,
+                                       uint32_t size);
 
 /**
  * Takes a signal to carry to *out_to_steam_id: its size, 0 for none, minus the size needed if out_size is
  * too small. Not in this version: always 0.
  */
-int32_t SNM_CALL snm_poll_signal(struct snm_endpoint *endpoint,
-                        uint64_t *out_to_steam_id,
-                        uint8_t *out,
-                        uint32_t out_size);
+int32_t SNM_CALL snm_poll_signal(snm_endpoint *endpoint, uint64_t *out_to_steam_id, uint8_t *out,
+                                 uint32_t out_size);
 
 /**
  * Says that the app carries signals itself and polls for them. Not in this version: nothing happens, and
  * snm_last_error() says so.
  */
-void SNM_CALL snm_use_own_signaling(struct snm_endpoint *endpoint, uint8_t on);
+void SNM_CALL snm_use_own_signaling(snm_endpoint *endpoint, uint8_t on);
 
 #ifdef __cplusplus
 }

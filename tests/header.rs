@@ -233,12 +233,54 @@ fn name(piece: &str) -> String {
     declared.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
 }
 
-/// `SNM_CALL` on every function and callback type; structures without a second typedef.
+/// `SNM_CALL` on every function and callback type; structures without a second typedef, short comments.
 fn dress(name: &str, piece: &str) -> String {
+    const CALL: &str = "SNM_CALL ";
     if piece.contains(&format!("typedef struct {name} {{")) {
-        return piece.replace(&format!("typedef struct {name} {{"), &format!("struct {name} {{")).replace(&format!("}} {name};"), "};");
+        let piece = piece.replace(&format!("typedef struct {name} {{"), &format!("struct {name} {{"));
+        return shorten_all(&piece.replace(&format!("}} {name};"), "};"));
     }
-    piece.replace(&format!("(*{name})("), &format!("(SNM_CALL *{name})(")).replace(&format!("{name}("), &format!("SNM_CALL {name}("))
+    if piece.contains(&format!("typedef struct {name} {name};")) || !piece.contains('(') {
+        return shorten_all(piece);
+    }
+    let (comment, code) = piece.split_once(" */\n").expect("every declaration has its comment");
+    let code = code.replace("struct snm_", "snm_");
+    let pointer = format!("(*{name})(");
+    let code = if code.contains(&pointer) {
+        code.replace(&pointer, &format!("({CALL}*{name})("))
+    } else {
+        code.replace(&format!("{name}("), &format!("{CALL}{name}("))
+    };
+    // One argument a line would be aligned to where the parenthesis was.
+    let words = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (head, arguments) = match words.rsplit_once(")(") {
+        Some((head, arguments)) => (format!("{head})"), arguments),
+        None => words.split_once('(').map(|(head, arguments)| (head.to_owned(), arguments)).expect("a function"),
+    };
+    let mut line = format!("{head}(");
+    let indent = " ".repeat(if line.len() > 60 { 4 } else { line.len() });
+    let mut lines = Vec::new();
+    for argument in arguments.split_inclusive(", ") {
+        if line.len() + argument.trim_end().len() > 110 {
+            lines.push(std::mem::replace(&mut line, indent.clone()).trim_end().to_owned());
+        }
+        line += argument;
+    }
+    lines.push(line);
+    format!("{}{}\n", shorten_all(&format!("{comment} */\n")), lines.join("\n"))
+}
+
+/// Every comment of one line on one line.
+fn shorten_all(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut out, mut at) = (String::new(), 0);
+    while at < lines.len() {
+        let three = lines.get(at..at + 3).map(|three| three.join("\n"));
+        let short = three.as_deref().map(shorten).filter(|short| short.lines().count() == 1);
+        at += if short.is_some() { 3 } else { 1 };
+        out += &short.unwrap_or_else(|| format!("{}\n", lines[at - 1]));
+    }
+    out
 }
 
 /// One `enum` of all constants with a prefix.
