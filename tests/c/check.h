@@ -1,0 +1,39 @@
+/* A tiny assert kit: a failed check prints its line and ends the program with 1. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "steamnetmsg.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(condition)                                                                               \
+  do {                                                                                                 \
+    if (!(condition)) {                                                                                \
+      fprintf(stderr, "%s:%d: CHECK(%s) failed; last error: \"%s\"\n", __FILE__, __LINE__, #condition, \
+              snm_last_error());                                                                       \
+      exit(1);                                                                                         \
+    }                                                                                                  \
+  } while (0)
+
+/* The answer, and that the last error text names `part`. */
+#define REFUSED(call, code, part)                         \
+  do {                                                    \
+    CHECK((call) == (code));                              \
+    CHECK(strstr(snm_last_error(), (part)) != NULL);      \
+  } while (0)
+
+/* An endpoint on a free loopback port. */
+static inline snm_endpoint *endpoint_of(uint64_t steam_id) {
+  snm_endpoint *endpoint = NULL;
+  snm_config *config = snm_config_create();
+  CHECK(config != NULL);
+  CHECK(snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id) == SNM_RESULT_OK);
+  CHECK(snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0") == SNM_RESULT_OK);
+  CHECK(snm_endpoint_create(config, &endpoint) == SNM_RESULT_OK);
+  CHECK(endpoint != NULL);
+  snm_config_destroy(config);
+  return endpoint;
+}
+
+#endif
