@@ -69,7 +69,8 @@ fn run(program: &str) {
 #[test]
 fn the_header_alone_is_clean_c_and_cpp() {
     let source = folder("header").join("alone.c");
-    fs::write(&source, "#include \"steamnetmsg.h\"\n#include \"steamnetmsg.h\"\nint main(void) { return 0; }\n").expect("written");
+    fs::write(&source, "#include \"steamnetmsg.h\"\n#include \"steamnetmsg.h\"\nint main(void) { return 0; }\n")
+        .expect("written");
     for language in [C, CPP] {
         succeed(compiler(language).arg("-fsyntax-only").arg(&source));
     }
@@ -84,7 +85,11 @@ fn structures_lie_as_the_contract_says_on_64_and_32_bit() {
     // Where the 32-bit C library is not installed, the compile-time assertions of src/ffi/structs.rs are all there is.
     let probe = folder("m32").join("probe.c");
     fs::write(&probe, "#include <stdint.h>\n").expect("written");
-    let can = Command::new("gcc").args(["-m32", "-fsyntax-only"]).arg(&probe).output().is_ok_and(|output| output.status.success());
+    let can = Command::new("gcc")
+        .args(["-m32", "-fsyntax-only"])
+        .arg(&probe)
+        .output()
+        .is_ok_and(|output| output.status.success());
     if can {
         succeed(compiler(C).args(["-m32", "-fsyntax-only"]).arg(&source));
     }

@@ -12,14 +12,19 @@ fn library() -> PathBuf {
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).arg(library()).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = Command::new(program)
+        .args(arguments)
+        .arg(library())
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("symbol names are ASCII")
 }
 
 /// The functions the header declares.
 fn declared() -> BTreeSet<String> {
-    let header = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/include/steamnetmsg.h")).expect("it is committed");
+    let header =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/include/steamnetmsg.h")).expect("it is committed");
     let calls = header.split("SNM_CALL snm_").skip(1);
     calls.map(|rest| format!("snm_{}", rest.split('(').next().unwrap_or_default())).collect()
 }

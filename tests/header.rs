@@ -83,7 +83,14 @@ const CHAPTERS: &[Chapter] = &[
         title: "Structures",
         prose: "No implicit padding; sizes and offsets never change, fields are only added at the end. Structures the\n\
                 library fills start with struct_size: it never writes more than that.",
-        names: &["snm_message", "SNM_INFO_*", "snm_connection_info", "snm_realtime_status", "snm_outgoing_message", "snm_event"],
+        names: &[
+            "snm_message",
+            "SNM_INFO_*",
+            "snm_connection_info",
+            "snm_realtime_status",
+            "snm_outgoing_message",
+            "snm_event",
+        ],
         after: "/* Initialisers: everything 0, struct_size set. */\n\
                 #define SNM_CONNECTION_INFO_INIT \\\n  \
                 { (uint32_t)sizeof(snm_connection_info), 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, { 0 }, { 0 }, 0 }\n\
@@ -182,8 +189,10 @@ fn root() -> PathBuf {
 fn declarations() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml is valid");
     let mut builder = cbindgen::Builder::new().with_config(config);
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(root().join("src/ffi")).expect("the room exists").map(|entry| entry.expect("readable").path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(root().join("src/ffi"))
+        .expect("the room exists")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
     files.retain(|file| !file.ends_with("mod.rs")); // it would bring its modules along a second time
     files.sort();
     for file in files {
@@ -225,7 +234,9 @@ fn pieces(text: &str) -> Vec<(String, String)> {
 fn name(piece: &str) -> String {
     let code = piece.rsplit_once(" */\ntypedef struct").map(|(_, code)| format!("typedef struct{code}"));
     let code = code.as_deref().unwrap_or_else(|| piece.rsplit_once(" */\n").map_or(piece, |(_, code)| code));
-    let start = ["#define ", "typedef struct ", "typedef int32_t ", "(*"].iter().find_map(|start| Some(code.find(start)? + start.len()));
+    let start = ["#define ", "typedef struct ", "typedef int32_t ", "(*"]
+        .iter()
+        .find_map(|start| Some(code.find(start)? + start.len()));
     let declared = match start {
         Some(start) => &code[start..],
         None => code.split('(').next().and_then(|before| before.rsplit(['*', ' ']).next()).unwrap_or_default(),

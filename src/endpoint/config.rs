@@ -143,7 +143,9 @@ impl Config {
     pub fn settings_for(&self, overrides: Option<&PeerOverrides>) -> Settings {
         let mut settings = self.settings;
         for (key, value) in overrides.iter().flat_map(|overrides| &overrides.0) {
-            if let Some(Key { kind: Kind::Int { store: Store::Session(store), .. }, .. }) = KEYS.iter().find(|k| k.number == *key) {
+            if let Some(Key { kind: Kind::Int { store: Store::Session(store), .. }, .. }) =
+                KEYS.iter().find(|k| k.number == *key)
+            {
                 store(&mut settings, *value);
             }
         }
@@ -247,9 +249,9 @@ pub struct Key {
 }
 
 fn find(number: i32) -> Result<&'static Key, ConfigError> {
-    KEYS.iter()
-        .find(|key| key.number == number)
-        .ok_or_else(|| ConfigError::Invalid(format!("there is no config key {number}; see SNM_CONFIG_ in steamnetmsg.h")))
+    KEYS.iter().find(|key| key.number == number).ok_or_else(|| {
+        ConfigError::Invalid(format!("there is no config key {number}; see SNM_CONFIG_ in steamnetmsg.h"))
+    })
 }
 
 impl Key {
@@ -265,7 +267,8 @@ impl Key {
                 if *name == REQUIRED && given == 0 {
                     return Err(self.invalid(format_args!("must not be 0 ({why})")));
                 }
-                if !(min..=max).contains(&given) && !(or_zero && given == 0) {
+                let allowed = (min..=max).contains(&given) || (or_zero && given == 0);
+                if !allowed {
                     let zero = if or_zero { "0 or " } else { "" };
                     return Err(self.invalid(format_args!("must be {zero}{min} to {max} ({why}); {given} was given")));
                 }
@@ -287,7 +290,9 @@ impl Key {
                     return Err(self.invalid(format_args!("takes exactly {len} bytes ({why}); {given} were given")));
                 }
             }
-            (Kind::Absent { default, what }, given) if std::mem::discriminant(&default) == std::mem::discriminant(&given) => {
+            (Kind::Absent { default, what }, given)
+                if std::mem::discriminant(&default) == std::mem::discriminant(&given) =>
+            {
                 if given != default {
                     return Err(ConfigError::State(format!(
                         "{name} ({number}) cannot be set: this version has no {what}; only the default is accepted"
@@ -299,7 +304,10 @@ impl Key {
             }
         }
         match (scope, self.life) {
-            (_, Life::Later) | (Scope::Create, _) | (Scope::Live, Life::Live | Life::PerPeer) | (Scope::Peer, Life::PerPeer) => Ok(()),
+            (_, Life::Later)
+            | (Scope::Create, _)
+            | (Scope::Live, Life::Live | Life::PerPeer)
+            | (Scope::Peer, Life::PerPeer) => Ok(()),
             (Scope::Live | Scope::Peer, Life::Fixed) => Err(ConfigError::State(format!(
                 "{name} ({number}) is fixed when the endpoint is created: set it on the snm_config"
             ))),
@@ -315,7 +323,9 @@ impl Key {
             (Kind::Int { store: Store::Endpoint(store), .. }, Value::Int(value)) => store(config, value),
             (Kind::Int { store: Store::Session(store), .. }, Value::Int(value)) => store(&mut config.settings, value),
             (Kind::Float { store, .. }, Value::Float(value)) => store(config, value),
-            (Kind::Text { store, .. }, Value::String(value)) => store(config, value).map_err(|says| self.invalid(says))?,
+            (Kind::Text { store, .. }, Value::String(value)) => {
+                store(config, value).map_err(|says| self.invalid(says))?
+            }
             (Kind::Bytes { store, .. }, Value::Bytes(value)) => store(config, value),
             _ => {} // an absent key at its default; other mismatches did not pass the check
         }
@@ -551,7 +561,10 @@ mod tests {
     fn what_this_version_lacks_takes_its_default_and_nothing_else() {
         assert_eq!(ready().set(103, Value::String(""), Scope::Create), Ok(()));
         assert_eq!(ready().set(104, Value::Int(0x7fff_ffff), Scope::Peer), Ok(()));
-        assert!(text(ready().set(103, Value::String("stun.example.org:3478"), Scope::Create)).contains("this version has no STUN"));
+        assert!(
+            text(ready().set(103, Value::String("stun.example.org:3478"), Scope::Create))
+                .contains("this version has no STUN")
+        );
         assert!(matches!(ready().set(104, Value::Int(1), Scope::Live), Err(ConfigError::State(_))));
         assert!(matches!(ready().set(104, Value::String(""), Scope::Live), Err(ConfigError::Invalid(_))));
     }

@@ -45,7 +45,9 @@ impl Refusal {
 
 impl From<Gone> for Refusal {
     fn from(_: Gone) -> Refusal {
-        Refusal::fail("this endpoint met an internal error earlier and is out of service: destroy it and create another")
+        Refusal::fail(
+            "this endpoint met an internal error earlier and is out of service: destroy it and create another",
+        )
     }
 }
 
@@ -66,7 +68,9 @@ impl From<SendError> for Refusal {
             SendError::LimitExceeded(text) => Refusal::limit(text),
             SendError::NoConnection => Refusal {
                 code: SNM_RESULT_NO_CONNECTION,
-                text: "the session with this user is broken: close it, or send with SNM_SEND_AUTO_RESTART_BROKEN_SESSION".into(),
+                text:
+                    "the session with this user is broken: close it, or send with SNM_SEND_AUTO_RESTART_BROKEN_SESSION"
+                        .into(),
             },
             SendError::Ignored => Refusal {
                 code: SNM_RESULT_IGNORED,

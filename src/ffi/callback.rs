@@ -120,7 +120,9 @@ impl<F: Copy> CallbackSlot<F> {
     /// Then does what was postponed, if this was the outermost callback of the thread.
     pub fn call(&self, place: Place, invoke: impl FnOnce(F, *mut c_void)) -> bool {
         let mut state = self.lock();
-        let Some((function, user_data)) = state.current else { return false };
+        let Some((function, user_data)) = state.current else {
+            return false;
+        };
         let epoch = state.epoch;
         *state.running.entry(epoch).or_default() += 1;
         drop(state);

@@ -54,11 +54,12 @@ pub struct Held {
 }
 
 impl Held {
-    fn push(&mut self, event: Event) {
+    /// Keeps an event; true when an older one had to go for it.
+    fn push(&mut self, event: Event) -> bool {
         if matches!(event, Event::SessionFailed { .. }) {
             self.failures += 1;
         } else if self.events.contains(&event) {
-            return; // the same user asking again
+            return false; // the same user asking again
         }
         self.events.push_back(event);
         self.news = true;
@@ -67,10 +68,7 @@ impl Held {
         } else {
             (self.events.len() > EVENTS_HELD).then_some(0)
         };
-        if let Some(at) = overflow {
-            self.remove(at);
-            log::say(log::WARNING, "an event nobody took was dropped: set both callbacks, or poll");
-        }
+        overflow.and_then(|at| self.remove(at)).is_some()
     }
 
     fn remove(&mut self, at: usize) -> Option<Event> {
@@ -115,19 +113,24 @@ fn is_wanted(slot: &Slot, event: &Event) -> bool {
     }
 }
 
-/// The next event there is a callback for.
+/// The next event there is a callback for; those before it are held.
 fn next_wanted(slot: &Slot) -> Option<Event> {
     let mut held = held(slot);
     if let Some(at) = held.events.iter().position(|event| is_wanted(slot, event)) {
         return held.remove(at);
     }
-    while let Some(event) = slot.driver.poll_event() {
-        if is_wanted(slot, &event) {
-            return Some(event);
+    let mut overflow = false;
+    let wanted = loop {
+        match slot.driver.poll_event() {
+            Some(event) if !is_wanted(slot, &event) => overflow |= held.push(event),
+            wanted_or_none => break wanted_or_none,
         }
-        held.push(event);
+    };
+    drop(held); // the log callback is the app's
+    if overflow {
+        log::say(log::WARNING, "events nobody took were dropped: set both callbacks, or poll");
     }
-    None
+    wanted
 }
 
 fn dispatch(slot: &Slot, place: Place) -> i32 {

@@ -5,7 +5,9 @@ use super::callback::{CallbackSlot, Place};
 use std::ffi::{CString, c_char, c_void};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-pub use super::codes::{SNM_LOG_BUG as BUG, SNM_LOG_ERROR as ERROR, SNM_LOG_MESSAGE as MESSAGE, SNM_LOG_WARNING as WARNING};
+pub use super::codes::{
+    SNM_LOG_BUG as BUG, SNM_LOG_ERROR as ERROR, SNM_LOG_MESSAGE as MESSAGE, SNM_LOG_WARNING as WARNING,
+};
 
 /// Called with a line of the log: its level, one of SNM_LOG_, and the text, valid during the call only.
 /// It may come from any thread, several at once.

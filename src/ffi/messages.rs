@@ -18,7 +18,9 @@ unsafe fn send(slot: &Slot, to: u64, data: *const c_void, size: u32, flags: i32,
         return Err(Refusal::param("the remote steam id is 0: nobody"));
     }
     if size as usize > MAX_MESSAGE_SIZE {
-        return Err(Refusal::param(format!("a message of {size} bytes is larger than the largest, {MAX_MESSAGE_SIZE}")));
+        return Err(Refusal::param(format!(
+            "a message of {size} bytes is larger than the largest, {MAX_MESSAGE_SIZE}"
+        )));
     }
     // SAFETY: by this function's contract.
     let bytes = unsafe { read_bytes(data.cast(), size, "data") }?;
@@ -65,7 +67,9 @@ pub unsafe extern "C" fn snm_receive_messages_on_channel(
         if out_messages.is_null() {
             return Err(Refusal::param("out_messages is NULL"));
         }
-        let Some(max) = usize::try_from(max_messages).ok().filter(|max| *max > 0) else { return Ok(0) };
+        let Some(max) = usize::try_from(max_messages).ok().filter(|max| *max > 0) else {
+            return Ok(0);
+        };
         let mut taken = Vec::new();
         slot.driver.receive(Channel(channel), max, &mut taken);
         let mut given = 0;
@@ -126,7 +130,7 @@ pub unsafe extern "C" fn snm_get_session_connection_info(
     out_status: *mut snm_realtime_status,
 ) -> snm_connection_state {
     let mut state = SNM_STATE_NONE;
-    let said = result(|| {
+    quiet(|| {
         let slot = find(endpoint)?;
         let (info, status) = slot
             .driver
@@ -141,7 +145,6 @@ pub unsafe extern "C" fn snm_get_session_connection_info(
         let status = if out_status.is_null() { Ok(()) } else { unsafe { write_struct(out_status, &public_status) } };
         info.and(status)
     });
-    debug_assert!(said == SNM_RESULT_OK || !super::answer::snm_last_error().is_null());
     state
 }
 
@@ -154,15 +157,24 @@ fn out_of_service(_: Gone, remote_steam_id: u64) -> (SessionInfo, SessionStatus)
         end_debug: "internal error; the endpoint is out of service".into(),
         ..SessionInfo::default()
     };
-    let status = SessionStatus { ping: -1, local_quality: -1.0, remote_quality: -1.0, max_jitter: -1, ..SessionStatus::default() };
+    let status = SessionStatus {
+        ping: -1,
+        local_quality: -1.0,
+        remote_quality: -1.0,
+        max_jitter: -1,
+        ..SessionStatus::default()
+    };
     (info, SessionStatus { queue_time: u64::MAX, ..status })
 }
 
 /// Frees a received message. NULL: nothing happens. Any thread, exactly once for each message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn snm_message_release(message: *mut snm_message) {
-    // SAFETY: the header asks for NULL or a received message not released before.
-    quiet(|| Ok(unsafe { OwnedMessage::release(message) }));
+    quiet(|| {
+        // SAFETY: the header asks for NULL or a received message not released before.
+        unsafe { OwnedMessage::release(message) };
+        Ok(())
+    });
 }
 
 /// Frees count received messages and sets their pointers to NULL. Entries that are NULL are passed over.
@@ -224,7 +236,8 @@ pub unsafe extern "C" fn snm_send_messages(
 pub extern "C" fn snm_flush_messages_to_user(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> snm_result {
     result(|| {
         let flushed = find(endpoint)?.driver.with_endpoint(|core, now| core.flush(now, SteamId(remote_steam_id)))?;
-        let none = || Refusal { code: super::codes::SNM_RESULT_NO_CONNECTION, text: "no session with this user".into() };
+        let none =
+            || Refusal { code: super::codes::SNM_RESULT_NO_CONNECTION, text: "no session with this user".into() };
         flushed.then_some(()).ok_or_else(none)
     })
 }

@@ -132,10 +132,10 @@ fn parse_place(text: &str) -> Result<Place<'_>, String> {
     let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
     let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(form)?;
     let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    let labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
     let named = host.len() <= 253 && labels.clone().all(|label| (1..=63).contains(&label.len()) && letters(label));
     // A last label of digits is an address gone wrong, such as 300.1.1.1.
-    let numeric = labels.last().is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let numeric = labels.next_back().is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     if named && !numeric { Ok(Place::Host(host, port)) } else { Err(form()) }
 }
 
@@ -148,7 +148,8 @@ fn add_address(slot: Arc<Slot>, peer: SteamId, text: &str) -> Result<(), Refusal
             let host = host.to_owned();
             // It starts a thread, which the app's thread must not do itself: see ffi/thread.rs.
             let added = super::thread::run(move || slot.driver.add_peer_host(peer, &host, port));
-            let added = added.map_err(|error| Refusal::fail(format!("no thread can be had for a name look-up: {error}")))?;
+            let added =
+                added.map_err(|error| Refusal::fail(format!("no thread can be had for a name look-up: {error}")))?;
             Ok(added.ok_or_else(|| Refusal::fail("internal error in a name look-up, please report it"))??)
         }
     }
@@ -261,8 +262,27 @@ mod tests {
     fn what_is_neither_is_refused_with_its_own_text() {
         let long = format!("{}:1", "a".repeat(254));
         for bad in [
-            "", ":", ":5", "host", "host:", "host:0", "host:65536", "host:-1", "127.0.0.1", "127.0.0.1:0", "300.1.1.1:5",
-            "::1:5", "[::1]", "a b:5", "a..b:5", "0.0.0.0:5", "[::]:5", "224.0.0.1:5", "255.255.255.255:5", "[ff02::1]:5", &long,
+            "",
+            ":",
+            ":5",
+            "host",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:-1",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "300.1.1.1:5",
+            "::1:5",
+            "[::1]",
+            "a b:5",
+            "a..b:5",
+            "0.0.0.0:5",
+            "[::]:5",
+            "224.0.0.1:5",
+            "255.255.255.255:5",
+            "[ff02::1]:5",
+            &long,
         ] {
             assert!(parse_place(bad).is_err_and(|text| text.contains(bad)), "{bad}");
         }
