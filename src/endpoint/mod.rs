@@ -125,7 +125,14 @@ impl Endpoint {
     ///
     /// # Errors
     /// See [`SendError`].
-    pub fn send(&mut self, _now: Instant, _to: SteamId, _payload: Box<[u8]>, _flags: i32, _channel: Channel) -> Result<(), SendError> {
+    pub fn send(
+        &mut self,
+        _now: Instant,
+        _to: SteamId,
+        _payload: Box<[u8]>,
+        _flags: i32,
+        _channel: Channel,
+    ) -> Result<(), SendError> {
         todo!()
     }
 
@@ -184,7 +191,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn set_peer_config(&mut self, _now: Instant, _peer: SteamId, _key: i32, _value: Value<'_>) -> Result<(), ConfigError> {
+    pub fn set_peer_config(
+        &mut self,
+        _now: Instant,
+        _peer: SteamId,
+        _key: i32,
+        _value: Value<'_>,
+    ) -> Result<(), ConfigError> {
         todo!()
     }
 
