@@ -15,9 +15,6 @@ use crate::wire::packet::{self, DataHeader};
 use std::net::SocketAddr;
 use std::ops::Range;
 
-/// The seal of a packet, bytes.
-pub const TAG: usize = 16;
-
 /// Keys, ids and paths of one connection.
 pub struct Connection {
     /// What the peer writes on packets to us.
@@ -98,7 +95,7 @@ impl Connection {
     pub fn begin_packet(&mut self, number: u64, largest_acked: Option<u64>, out: &mut Vec<u8>) -> Option<usize> {
         let pn_len = packet::pn_len(number, largest_acked)?;
         let start = out.len();
-        packet::write_data_header(out, self.remote, self.keys.send_phase(), number, pn_len);
+        DataHeader::new(self.remote, self.keys.send_phase(), number, pn_len).encode(out);
         Some(out.len() - start)
     }
 

@@ -112,6 +112,11 @@ impl ReceiveCredit {
         self.needed = Some(self.needed.map_or(needed, |n| n.max(needed)));
     }
 
+    /// Does the sender wait for a grant?
+    pub fn is_needed(&self) -> bool {
+        self.needed.is_some()
+    }
+
     /// Is a new grant worth a frame? When a quarter of the window was read, or the sender waits for it.
     pub fn wants_grant(&self) -> bool {
         let bytes = self.consumed_bytes + self.window_bytes - self.granted_bytes;

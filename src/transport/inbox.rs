@@ -317,6 +317,18 @@ impl Inbox {
         self.grants.insert(channel);
     }
 
+    /// Does the peer wait for us to read?
+    pub fn holds_peer_back(&self) -> bool {
+        self.session.is_needed() || self.grants.iter().any(|g| self.is_needed(*g))
+    }
+
+    fn is_needed(&self, scope: Option<Channel>) -> bool {
+        match scope {
+            None => self.session.is_needed(),
+            Some(id) => self.channels.get(&id).is_some_and(|c| c.credit.is_needed()),
+        }
+    }
+
     /// A grant on its way to the peer was lost: the newest one goes again.
     pub fn handle_grant_lost(&mut self, channel: Option<Channel>) -> Option<(u64, u64)> {
         match channel {

@@ -33,6 +33,9 @@ use outbox::{Blocked, Carried, Outbox};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// So many packets in a row may ask for no acknowledgement.
+const MAX_UNACKNOWLEDGED: u64 = 4_096;
+
 /// Flow-control windows one side grants: what its peer may start before the app reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -70,6 +73,8 @@ pub enum Control {
     IdleConsent,
     /// No: ask again after so many milliseconds.
     IdleRefuse(u64),
+    /// How well the peer's packets arrive here, 0 to 100.
+    Quality(u8),
 }
 
 impl Control {
@@ -79,6 +84,7 @@ impl Control {
             Control::IdlePropose => Frame::IdlePropose,
             Control::IdleConsent => Frame::IdleConsent,
             Control::IdleRefuse(remaining_ms) => Frame::IdleRefuse { remaining_ms },
+            Control::Quality(percent) => Frame::Quality { percent },
         }
     }
 }
@@ -147,9 +153,9 @@ impl Transport {
             .set_rate_bounds(settings.send_rate_min, settings.send_rate_max);
     }
 
-    /// Keys of a new connection: packet numbers begin anew, whatever was in flight goes again.
-    /// `windows` is what the peer grants; `packet_room` what one of our packets holds, bytes of frames.
-    pub fn begin_connection(&mut self, windows: &Windows, packet_room: usize, rtt: Option<Duration>) {
+    /// Keys of a new connection: packet numbers begin anew at `first_number`, whatever was in flight goes
+    /// again. `windows` is what the peer grants; `packet_room` what one of our packets holds, bytes of frames.
+    pub fn begin_connection(&mut self, first_number: u64, windows: &Windows, packet_room: usize, rtt: Option<Duration>) {
         if !std::mem::replace(&mut self.windows_known, true) {
             self.outbox.set_windows(windows.session, windows.channel);
         }
@@ -164,7 +170,7 @@ impl Transport {
             grants,
             ..
         } = self;
-        recovery.reset(|item| lose(outbox, inbox, control, grants, item));
+        recovery.reset(first_number, |item| lose(outbox, inbox, control, grants, item));
         if let Some(rtt) = rtt {
             recovery.sample_rtt(rtt);
         }
@@ -191,9 +197,12 @@ impl Transport {
         self.is_open
     }
 
-    /// The path changed.
-    pub fn handle_path_change(&mut self) {
+    /// The path changed; `rtt` is the new one's, if known.
+    pub fn handle_path_change(&mut self, rtt: Option<Duration>) {
         self.recovery.handle_path_change();
+        if let Some(rtt) = rtt {
+            self.recovery.sample_rtt(rtt);
+        }
     }
 
     /// Does any message wait that its grants would let go?
@@ -282,6 +291,11 @@ impl Transport {
     /// The app read (or gave up) reliable messages of a channel.
     pub fn consume(&mut self, channel: Channel, bytes: u64, messages: u64) {
         self.inbox.consume(channel, bytes, messages);
+    }
+
+    /// Does the peer wait for us to read?
+    pub fn holds_peer_back(&self) -> bool {
+        self.inbox.holds_peer_back()
     }
 
     /// Messages whose turn has come.
@@ -390,7 +404,10 @@ impl Transport {
                 self.nagle_at = None;
             }
         }
-        if self.recovery.wants_probe() && !eliciting && out.room() >= MAX_CONTROL_FRAME {
+        let (number, acked) = self.next_number();
+        // A side that only acknowledges is never acknowledged itself, and its packet numbers grow too long.
+        let quiet = number - acked.unwrap_or(0) > MAX_UNACKNOWLEDGED;
+        if (self.recovery.wants_probe() || quiet) && !eliciting && out.room() >= MAX_CONTROL_FRAME {
             Frame::Ping.write(out);
             eliciting = true;
         }

@@ -96,11 +96,12 @@ impl<T: Copy> Recovery<T> {
         }
     }
 
-    /// Begins the packet numbers of a new connection; everything in flight counts as lost and goes to `lost`.
-    pub fn reset(&mut self, mut lost: impl FnMut(T)) {
+    /// Begins the packet numbers of a new connection at `first`; everything in flight counts as lost and goes
+    /// to `lost`.
+    pub fn reset(&mut self, first: u64, mut lost: impl FnMut(T)) {
         self.lose_all(&mut lost);
         self.sent.clear();
-        self.first = 0;
+        self.first = first;
         self.largest_acked = None;
         self.backoff = 0;
         self.probes = 0;

@@ -62,7 +62,7 @@ const COUNT_END: u64 = 1 << 62;
 
 impl Params {
     /// The longest encoding this version writes, bytes.
-    pub const MAX_LEN: usize = 92;
+    pub const MAX_LEN: usize = 90;
 
     /// Writes all parameters, those at their default included.
     pub fn encode(&self, w: &mut Writer<'_>) {
