@@ -23,7 +23,7 @@ mod poll_thread;
 mod ports;
 mod resolve;
 mod shared;
-pub mod threads;
+mod threads;
 mod turn;
 mod udp;
 
@@ -42,7 +42,6 @@ use shared::Shared;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use threads::Spawner;
 use zeroize::Zeroizing;
 
 /// A NO_DELAY message that would wait longer than this is dropped instead, microseconds.
@@ -69,7 +68,9 @@ pub enum OpenError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A socket.
-    #[error("BIND_ADDRESS: cannot bind {address}: {source}; is the port taken, or the address of another machine? Port 0 lets the system choose")]
+    #[error(
+        "BIND_ADDRESS: cannot bind {address}: {source}; is the port taken, or the address of another machine? Port 0 lets the system choose"
+    )]
     Bind {
         /// What was asked for.
         address: SocketAddr,
@@ -88,16 +89,16 @@ pub enum OpenError {
 /// [`Driver::close`] block. Dropping it closes it.
 pub struct Driver {
     shared: Arc<Shared>,
-    spawn: Spawner,
 }
 
 /// Opens an endpoint: binds its sockets and gives it a place on the poll thread of its group.
 ///
-/// Threads are started by `spawn`, see [`threads`]. With a `hook` events are announced on the poll thread.
+/// With a `hook` events are announced on the poll thread. It may start that thread and so leaves a
+/// thread-local destructor in the calling thread, which keeps a shared library in memory until that ends.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(config: Config, hook: Option<EventHook>, spawn: Spawner) -> Result<Arc<Driver>, OpenError> {
+pub fn open(config: Config, hook: Option<EventHook>) -> Result<Arc<Driver>, OpenError> {
     let (group, bind) = (config.poll_group, config.bind.clone());
     if bind.len() > poll_thread::MAX_SOCKETS {
         let text = format!("BIND_ADDRESS: at most {} addresses", poll_thread::MAX_SOCKETS);
@@ -109,8 +110,8 @@ pub fn open(config: Config, hook: Option<EventHook>, spawn: Spawner) -> Result<A
     let ports = Ports::bind(&bind)?;
     let local = ports.local();
     let make = |doorbell| Shared::new(endpoint, doorbell, local, hook);
-    let shared = poll_thread::join(group, spawn, ports, make).map_err(OpenError::Thread)?;
-    Ok(Arc::new(Driver { shared, spawn }))
+    let shared = poll_thread::join(group, ports, make).map_err(OpenError::Thread)?;
+    Ok(Arc::new(Driver { shared }))
 }
 
 impl Driver {
@@ -119,13 +120,7 @@ impl Driver {
     ///
     /// # Errors
     /// [`Gone`] outside; inside, what the endpoint says.
-    pub fn send(
-        &self,
-        to: SteamId,
-        bytes: &[u8],
-        flags: i32,
-        channel: Channel,
-    ) -> Result<Result<(), SendError>, Gone> {
+    pub fn send(&self, to: SteamId, bytes: &[u8], flags: i32, channel: Channel) -> Result<Result<(), SendError>, Gone> {
         if self.shared.is_poisoned() || self.is_closed() {
             return Err(Gone);
         }
@@ -134,7 +129,13 @@ impl Driver {
                 if let Err(refused) = reserve(&cell, bytes.len(), flags) {
                     return Ok(Err(refused));
                 }
-                match self.shared.push(Outgoing { to, cell, channel, flags, payload: bytes.into() }) {
+                match self.shared.push(Outgoing {
+                    to,
+                    cell,
+                    channel,
+                    flags,
+                    payload: bytes.into(),
+                }) {
                     Ok(()) => Ok(Ok(())),
                     // The lane is full: this thread empties it and goes behind.
                     Err(message) => self.with_endpoint(|endpoint, now| Ok(endpoint.take_outgoing(now, message))),
@@ -172,7 +173,11 @@ impl Driver {
     /// closed (false). Any number of threads may wait. After a failure nothing will come any more: then
     /// waiting for ever ends at once. On a poll thread it only looks.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        let timeout = if threads::is_poll_thread() { Some(Duration::ZERO) } else { timeout };
+        let timeout = if threads::is_poll_thread() {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
         let until = timeout.map(|timeout| clock::now() + timeout);
         let look = || {
             if self.is_closed() {
@@ -197,19 +202,24 @@ impl Driver {
     }
 
     /// Adds the addresses of `host` (an IP address, or a name that is looked up in the background) under
-    /// which `peer` may be reached, at most eight.
+    /// which `peer` may be reached, at most eight. It may start a thread, as [`open`] does.
     ///
     /// # Errors
     /// An empty name, or too many: lookups, or addresses of this peer. A name that turns out to be unknown
     /// is no error: the peer is just not found that way.
     pub fn add_peer_host(&self, peer: SteamId, host: &str, port: u16) -> Result<(), SendError> {
         // An IPv6 address may come in the brackets it needs before a port.
-        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let literal = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
         if let Ok(ip) = literal.parse::<IpAddr>() {
             let address = SocketAddr::new(ip, port);
             return self
                 .with_endpoint(|endpoint, now| endpoint.add_peer_address(now, peer, address))
-                .unwrap_or(Err(SendError::InvalidParam("this endpoint failed earlier or is closed")));
+                .unwrap_or(Err(SendError::InvalidParam(
+                    "this endpoint failed earlier or is closed",
+                )));
         }
         if host.is_empty() {
             return Err(SendError::InvalidParam("the host name is empty"));
@@ -224,14 +234,18 @@ impl Driver {
                 let Some(shared) = listener.upgrade() else { return };
                 // A full table or a failed endpoint: nobody is left to tell.
                 let _ = shared.with_endpoint(|endpoint, now| {
-                    addresses.into_iter().try_for_each(|address| endpoint.add_peer_address(now, peer, address))
+                    addresses
+                        .into_iter()
+                        .try_for_each(|address| endpoint.add_peer_address(now, peer, address))
                 });
             }),
         };
-        if resolve::start(self.spawn, lookup) {
+        if resolve::start(lookup) {
             Ok(())
         } else {
-            Err(SendError::LimitExceeded("too many host names are being looked up: try again later"))
+            Err(SendError::LimitExceeded(
+                "too many host names are being looked up: try again later",
+            ))
         }
     }
 
@@ -271,7 +285,9 @@ fn reserve(cell: &PeerCell, size: usize, flags: i32) -> Result<(), SendError> {
         return Err(SendError::Ignored);
     }
     if !cell.reserve(charge(size)) {
-        return Err(SendError::LimitExceeded("the send buffer to this user is full (SEND_BUFFER_SIZE)"));
+        return Err(SendError::LimitExceeded(
+            "the send buffer to this user is full (SEND_BUFFER_SIZE)",
+        ));
     }
     Ok(())
 }
@@ -305,7 +321,10 @@ mod tests {
         let cell = cell();
         assert_eq!(reserve(&cell, 500, flags::RELIABLE), Ok(()));
         assert_eq!(reserve(&cell, 480, flags::RELIABLE), Ok(()));
-        assert!(matches!(reserve(&cell, 21, flags::RELIABLE), Err(SendError::LimitExceeded(_))));
+        assert!(matches!(
+            reserve(&cell, 21, flags::RELIABLE),
+            Err(SendError::LimitExceeded(_))
+        ));
         assert_eq!(cell.pending(), 980);
     }
 

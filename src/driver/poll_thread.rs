@@ -14,7 +14,7 @@
 
 use super::alarm::Alarm;
 use super::ports::{Inbound, Ports};
-use super::threads::{self, Spawner, ThreadHandle};
+use super::threads;
 use super::turn::{Next, Seat};
 use super::{clock, shared::Shared};
 use crate::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 const AWAKE: u8 = 0;
 const SLEEPING: u8 = 1;
@@ -78,7 +79,7 @@ impl Doorbell {
 struct Running {
     group: i32,
     thread: Arc<PollThread>,
-    handle: ThreadHandle,
+    handle: JoinHandle<()>,
     endpoints: usize,
     next_seat: usize,
 }
@@ -90,21 +91,16 @@ fn running() -> MutexGuard<'static, Vec<Running>> {
 }
 
 /// Gives an endpoint its place on the thread of `group` (negative: a thread of its own), which is started
-/// by `spawn` if it does not run. `make` builds the endpoint's shared part round its doorbell.
+/// if it does not run. `make` builds the endpoint's shared part round its doorbell.
 ///
 /// # Errors
 /// No poll, timer or thread to be had, or a socket that cannot be polled.
-pub(super) fn join(
-    group: i32,
-    spawn: Spawner,
-    mut ports: Ports,
-    make: impl FnOnce(Doorbell) -> Shared,
-) -> io::Result<Arc<Shared>> {
+pub(super) fn join(group: i32, mut ports: Ports, make: impl FnOnce(Doorbell) -> Shared) -> io::Result<Arc<Shared>> {
     let mut running = running();
     let index = match running.iter().position(|one| group >= 0 && one.group == group) {
         Some(index) => index,
         None => {
-            running.push(start(group, spawn)?);
+            running.push(start(group)?);
             running.len() - 1
         }
     };
@@ -112,7 +108,9 @@ pub(super) fn join(
     let seat = one.next_seat;
     let registered = ports.sockets.iter_mut().enumerate().try_for_each(|(i, socket)| {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        one.thread.registry.register(&mut socket.io, Token(seat * MAX_SOCKETS + i), interest)
+        one.thread
+            .registry
+            .register(&mut socket.io, Token(seat * MAX_SOCKETS + i), interest)
     });
     if let Err(e) = registered {
         // A thread just started finds itself without endpoints and ends.
@@ -121,14 +119,17 @@ pub(super) fn join(
     }
     one.next_seat += 1;
     one.endpoints += 1;
-    let shared = Arc::new(make(Doorbell { thread: one.thread.clone(), rung: AtomicBool::new(true) }));
+    let shared = Arc::new(make(Doorbell {
+        thread: one.thread.clone(),
+        rung: AtomicBool::new(true),
+    }));
     one.thread.arrivals().push((seat, Seat::new(shared.clone(), ports)));
     one.thread.wake();
     Ok(shared)
 }
 
 /// Starts a thread. It waits for the registry's lock, which the caller holds, before it looks round.
-fn start(group: i32, spawn: Spawner) -> io::Result<Running> {
+fn start(group: i32) -> io::Result<Running> {
     let poll = Poll::new()?;
     let alarm = Alarm::new(poll.registry(), ALARM)?;
     let thread = Arc::new(PollThread {
@@ -138,8 +139,14 @@ fn start(group: i32, spawn: Spawner) -> io::Result<Running> {
         arrivals: Mutex::new(Vec::new()),
     });
     let own = thread.clone();
-    let handle = spawn(Box::new(move || run(poll, alarm, &own)))?;
-    Ok(Running { group, thread, handle, endpoints: 0, next_seat: 0 })
+    let handle = threads::start(move || run(poll, alarm, &own))?;
+    Ok(Running {
+        group,
+        thread,
+        handle,
+        endpoints: 0,
+        next_seat: 0,
+    })
 }
 
 fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
@@ -164,13 +171,21 @@ fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
             }
         }
         // Dropping a seat closes its sockets, before anybody hears that it is gone.
-        let gone: Vec<_> = leaving.iter().filter_map(|id| seats.remove(id)).map(|seat| seat.shared).collect();
+        let gone: Vec<_> = leaving
+            .iter()
+            .filter_map(|id| seats.remove(id))
+            .map(|seat| seat.shared)
+            .collect();
         let last = (!gone.is_empty() || seats.is_empty()) && ends_without(thread, gone.len());
         gone.iter().for_each(|shared| shared.leave());
         if last {
             return;
         }
-        let timeout = if again { Some(Duration::ZERO) } else { fall_asleep(thread, &mut alarm, wake_at) };
+        let timeout = if again {
+            Some(Duration::ZERO)
+        } else {
+            fall_asleep(thread, &mut alarm, wake_at)
+        };
         // Interrupted by a signal, or out of memory: what happened meanwhile is still there next time.
         let _ = poll.poll(&mut events, timeout);
         for event in &events {
@@ -185,7 +200,11 @@ fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
 
 /// The timeout for the poll call: none while there is work already.
 fn fall_asleep(thread: &PollThread, alarm: &mut Alarm, wake_at: Option<Instant>) -> Option<Duration> {
-    if thread.state.compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+    if thread
+        .state
+        .compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire)
+        .is_err()
+    {
         return Some(Duration::ZERO);
     }
     match wake_at.map(|at| at.saturating_since(clock::now())) {
@@ -198,7 +217,9 @@ fn fall_asleep(thread: &PollThread, alarm: &mut Alarm, wake_at: Option<Instant>)
 /// Counts endpoints out. True when none is left or on its way: the thread is off the registry and retired.
 fn ends_without(thread: &Arc<PollThread>, gone: usize) -> bool {
     let mut running = running();
-    let Some(index) = running.iter().position(|one| Arc::ptr_eq(&one.thread, thread)) else { return true };
+    let Some(index) = running.iter().position(|one| Arc::ptr_eq(&one.thread, thread)) else {
+        return true;
+    };
     running[index].endpoints -= gone;
     if running[index].endpoints > 0 {
         return false;

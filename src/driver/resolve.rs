@@ -3,10 +3,11 @@
 //! The system's lookup blocks for seconds, so a few threads of their own work through a bounded queue
 //! and end when it is empty.
 
-use super::threads::{self, Spawner, ThreadHandle};
+use super::threads;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Lookups at once.
@@ -30,12 +31,15 @@ pub(super) struct Lookup {
 
 struct Lookups {
     waiting: VecDeque<Lookup>,
-    threads: BTreeMap<u64, ThreadHandle>,
+    threads: BTreeMap<u64, JoinHandle<()>>,
     started: u64,
 }
 
-static LOOKUPS: Mutex<Lookups> =
-    Mutex::new(Lookups { waiting: VecDeque::new(), threads: BTreeMap::new(), started: 0 });
+static LOOKUPS: Mutex<Lookups> = Mutex::new(Lookups {
+    waiting: VecDeque::new(),
+    threads: BTreeMap::new(),
+    started: 0,
+});
 static ENDED: Condvar = Condvar::new();
 
 fn lookups() -> MutexGuard<'static, Lookups> {
@@ -43,7 +47,7 @@ fn lookups() -> MutexGuard<'static, Lookups> {
 }
 
 /// Queues a lookup. False when too many wait, or no thread is to be had.
-pub(super) fn start(spawn: Spawner, lookup: Lookup) -> bool {
+pub(super) fn start(lookup: Lookup) -> bool {
     let mut lookups = lookups();
     if lookups.waiting.len() >= MAX_WAITING {
         return false;
@@ -52,7 +56,7 @@ pub(super) fn start(spawn: Spawner, lookup: Lookup) -> bool {
     if lookups.threads.len() < MAX_THREADS {
         let id = lookups.started;
         lookups.started += 1;
-        match spawn(Box::new(move || run(id))) {
+        match threads::start(move || run(id)) {
             Ok(handle) => {
                 lookups.threads.insert(id, handle);
             }
@@ -87,7 +91,10 @@ fn run(id: u64) {
 }
 
 fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
-    (host, port).to_socket_addrs().map(|all| all.take(MAX_ADDRESSES).collect()).unwrap_or_default()
+    (host, port)
+        .to_socket_addrs()
+        .map(|all| all.take(MAX_ADDRESSES).collect())
+        .unwrap_or_default()
 }
 
 /// Waits until no name lookup runs, three seconds at most, and for threads of the library that are about
@@ -97,21 +104,29 @@ pub fn wait_for_lookups() {
         return;
     }
     let busy = |lookups: &mut Lookups| !lookups.threads.is_empty();
-    drop(ENDED.wait_timeout_while(lookups(), PATIENCE, busy).unwrap_or_else(PoisonError::into_inner));
+    drop(
+        ENDED
+            .wait_timeout_while(lookups(), PATIENCE, busy)
+            .unwrap_or_else(PoisonError::into_inner),
+    );
     threads::reap();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::threads::spawn_with_std;
     use std::sync::Arc;
 
     fn lookup(host: &str, wanted: bool, answers: &Arc<Mutex<Vec<Vec<SocketAddr>>>>) -> bool {
         let answers = answers.clone();
         let answer = move |addresses| answers.lock().unwrap().push(addresses);
         let (wanted, answer) = (Box::new(move || wanted), Box::new(answer));
-        start(spawn_with_std, Lookup { host: host.into(), port: 7, wanted, answer })
+        start(Lookup {
+            host: host.into(),
+            port: 7,
+            wanted,
+            answer,
+        })
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! be unloaded.
 //!
 //! A library with live thread-local destructors in somebody's thread stays in memory until that thread
-//! ends. `std::thread::spawn` leaves one in the *calling* thread, so whoever opens an endpoint hands in a
-//! [`Spawner`] that leaves nothing behind (the C door has one). In our own threads we want the opposite:
+//! ends. `std::thread::spawn` leaves one in the *calling* thread; so [`super::open`] and
+//! [`super::Driver::add_peer_host`], the two calls that start threads, are made from a short-lived thread
+//! by whoever wants the library to be unloadable (the C door does). In our own threads we want the opposite:
 //! [`anchor`] keeps the code mapped for as long as they run, even if the app unloads the library while a
 //! name lookup hangs.
 //!
@@ -13,32 +14,11 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread that runs the closure. Must leave no thread-local destructor in the calling thread.
-pub type Spawner = fn(Box<dyn FnOnce() + Send>) -> io::Result<ThreadHandle>;
-
-/// A started thread.
-pub struct ThreadHandle(Box<dyn FnOnce() + Send>);
-
-impl ThreadHandle {
-    /// A thread that `join` waits for.
-    pub fn new(join: impl FnOnce() + Send + 'static) -> ThreadHandle {
-        ThreadHandle(Box::new(join))
-    }
-
-    /// Waits until the thread is gone.
-    pub fn join(self) {
-        (self.0)();
-    }
-}
-
-/// A [`Spawner`] for Rust programs, where nothing is ever unloaded: `std::thread::spawn`.
-///
-/// # Errors
-/// The system refuses another thread.
-pub fn spawn_with_std(work: Box<dyn FnOnce() + Send>) -> io::Result<ThreadHandle> {
-    let thread = std::thread::Builder::new().name("steamnetmsg".into()).spawn(work)?;
-    Ok(ThreadHandle::new(move || drop(thread.join())))
+/// Starts a thread that runs `work`.
+pub(super) fn start(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    Builder::new().name("steamnetmsg".into()).spawn(work)
 }
 
 struct Anchor;
@@ -68,19 +48,22 @@ pub(super) fn is_poll_thread() -> bool {
     POLLS.get()
 }
 
-static RETIRED: Mutex<Vec<ThreadHandle>> = Mutex::new(Vec::new());
+static RETIRED: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
-fn retired() -> MutexGuard<'static, Vec<ThreadHandle>> {
+fn retired() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
     RETIRED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Leaves the handle of a thread that does nothing more for whoever reaps next.
-pub(super) fn retire(handle: ThreadHandle) {
+pub(super) fn retire(handle: JoinHandle<()>) {
     retired().push(handle);
 }
 
 /// Waits for the retired threads, which are on their last instructions.
 pub(super) fn reap() {
     let handles = std::mem::take(&mut *retired());
-    handles.into_iter().for_each(ThreadHandle::join);
+    for handle in handles {
+        // A panic of its own has been printed already and has nobody left to reach.
+        let _ = handle.join();
+    }
 }

@@ -32,7 +32,11 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(shared: Arc<Shared>, ports: Ports) -> Seat {
-        Seat { shared, ports: Some(ports), next: Next::Again }
+        Seat {
+            shared,
+            ports: Some(ports),
+            next: Next::Again,
+        }
     }
 
     /// The system says that a socket became readable or writable.
@@ -66,7 +70,11 @@ impl Seat {
         let Some(ports) = self.ports.as_mut().filter(|_| !self.shared.is_poisoned()) else {
             self.ports = None;
             self.shared.call_hook();
-            return if closing.is_some() { Next::Leave } else { Next::Sleep(None) };
+            return if closing.is_some() {
+                Next::Leave
+            } else {
+                Next::Sleep(None)
+            };
         };
         if ports.is_full() {
             ports.flush();
@@ -87,7 +95,9 @@ impl Seat {
             let more_to_send = ports.collect(endpoint, now);
             (more_to_send, endpoint.poll_timeout(), endpoint.is_drained())
         });
-        let Ok((more_to_send, deadline, drained)) = thought else { return Next::Again };
+        let Ok((more_to_send, deadline, drained)) = thought else {
+            return Next::Again;
+        };
         ports.flush();
         shared.announce();
         shared.call_hook();
@@ -98,7 +108,11 @@ impl Seat {
             return Next::Leave;
         }
         let again = more_to_receive || ports.has_unreachable() || (more_to_send && !full);
-        if again { Next::Again } else { sleep(now, deadline, closing, full) }
+        if again {
+            Next::Again
+        } else {
+            sleep(now, deadline, closing, full)
+        }
     }
 }
 
