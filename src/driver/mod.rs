@@ -138,7 +138,9 @@ impl Driver {
                 }) {
                     Ok(()) => Ok(Ok(())),
                     // The lane is full: this thread empties it and goes behind.
-                    Err(message) => self.with_endpoint(|endpoint, now| Ok(endpoint.take_outgoing(now, message))),
+                    Err(message) => self
+                        .with_endpoint(|endpoint, now| endpoint.take_outgoing(now, message))
+                        .map(Ok),
                 }
             }
             _ => self.with_endpoint(|endpoint, now| endpoint.send(now, to, bytes.into(), flags, channel)),

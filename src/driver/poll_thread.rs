@@ -18,7 +18,7 @@ use super::threads;
 use super::turn::{Next, Seat};
 use super::{clock, shared::Shared};
 use crate::time::{Duration, Instant};
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -107,10 +107,8 @@ pub(super) fn join(group: i32, mut ports: Ports, make: impl FnOnce(Doorbell) -> 
     let one = &mut running[index];
     let seat = one.next_seat;
     let registered = ports.sockets.iter_mut().enumerate().try_for_each(|(i, socket)| {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        one.thread
-            .registry
-            .register(&mut socket.io, Token(seat * MAX_SOCKETS + i), interest)
+        let token = Token(seat * MAX_SOCKETS + i);
+        socket.register(&one.thread.registry, token)
     });
     if let Err(e) = registered {
         // A thread just started finds itself without endpoints and ends.
@@ -163,7 +161,7 @@ fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
         let mut wake_at: Option<Instant> = None;
         let mut leaving = Vec::new();
         for (id, seat) in &mut seats {
-            match seat.visit(&mut inbound) {
+            match seat.visit(&mut inbound, poll.registry()) {
                 Next::Again => again = true,
                 Next::Sleep(Some(at)) => wake_at = Some(wake_at.map_or(at, |earliest| earliest.min(at))),
                 Next::Sleep(None) => {}

@@ -6,6 +6,7 @@ use super::ports::{Inbound, Ports};
 use super::shared::Shared;
 use crate::machine::Machine;
 use crate::time::{Deadline, Duration, Instant};
+use mio::Registry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -49,14 +50,14 @@ impl Seat {
     }
 
     /// Takes a turn if there is reason to; says what it wants next.
-    pub(super) fn visit(&mut self, inbound: &mut Inbound) -> Next {
+    pub(super) fn visit(&mut self, inbound: &mut Inbound, registry: &Registry) -> Next {
         let due = match self.next {
             Next::Again | Next::Leave => true,
             Next::Sleep(at) => at.is_some_and(|at| at <= clock::now()),
         };
         // The doorbell is answered before its reason is looked for, so a later ring is not swallowed.
         if self.shared.doorbell.answer() || due {
-            let turn = catch_unwind(AssertUnwindSafe(|| self.turn(inbound)));
+            let turn = catch_unwind(AssertUnwindSafe(|| self.turn(inbound, registry)));
             self.next = turn.unwrap_or_else(|_| {
                 self.shared.poison();
                 Next::Again
@@ -65,7 +66,7 @@ impl Seat {
         self.next
     }
 
-    fn turn(&mut self, inbound: &mut Inbound) -> Next {
+    fn turn(&mut self, inbound: &mut Inbound, registry: &Registry) -> Next {
         let closing = self.shared.closing_until();
         let Some(ports) = self.ports.as_mut().filter(|_| !self.shared.is_poisoned()) else {
             self.ports = None;
@@ -99,6 +100,10 @@ impl Seat {
             return Next::Again;
         };
         ports.flush();
+        ports
+            .sockets
+            .iter_mut()
+            .for_each(|socket| socket.settle_interest(registry));
         shared.announce();
         shared.call_hook();
         let full = ports.is_full();

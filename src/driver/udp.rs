@@ -2,9 +2,12 @@
 //!
 //! It uses the segmentation offloads where the system has them (quinn-udp) and plain calls elsewhere
 //! (Wine among them, where quinn-udp refuses the socket). What an error of a send means is decided here:
-//! [`Sent`]. The socket is edge triggered, so it remembers whether it may still be readable or writable.
+//! [`Sent`]. The socket is edge triggered, so it remembers whether it may still be readable or writable;
+//! the system is asked to tell of room to write only while there is none, because it would else wake us
+//! for every datagram that has left.
 
 use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
@@ -44,7 +47,7 @@ pub(super) enum Sent {
 /// A bound, non-blocking UDP socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    pub(super) io: UdpSocket,
+    io: UdpSocket,
     /// `None`: plain calls.
     offload: Option<UdpSocketState>,
     local: SocketAddr,
@@ -52,6 +55,9 @@ pub(super) struct Socket {
     pub(super) readable: bool,
     /// There may be room to write.
     pub(super) writable: bool,
+    token: Token,
+    /// The system was asked to tell of room to write.
+    asked_for_room: bool,
 }
 
 impl Socket {
@@ -83,7 +89,35 @@ impl Socket {
             local,
             readable: true,
             writable: true,
+            token: Token(0),
+            asked_for_room: false,
         })
+    }
+
+    /// Lets the poll behind `registry` tell of it as `token`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.token = token;
+        registry.register(&mut self.io, token, Interest::READABLE)
+    }
+
+    /// After sending: asks to be told of room to write if there is none, and no more once there is.
+    pub(super) fn settle_interest(&mut self, registry: &Registry) {
+        let full = !self.writable;
+        if full == self.asked_for_room {
+            return;
+        }
+        let interest = if full {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        // Out of memory at worst: asked again after the next turn.
+        if registry.reregister(&mut self.io, self.token, interest).is_ok() {
+            self.asked_for_room = full;
+        }
     }
 
     /// The address it is bound to, with the port the system chose.
@@ -290,6 +324,33 @@ mod tests {
         assert_eq!(from.send(to.local(), &[0; 70_000], 70_000), Sent::Done);
         assert_eq!(from.send(to.local(), b"after", 5), Sent::Done);
         assert_eq!(receive_all(&to, 1), [b"after".to_vec()]);
+    }
+
+    #[test]
+    fn a_full_socket_is_told_of_room_and_an_empty_one_is_not_bothered() {
+        let mut poll = mio::Poll::new().unwrap();
+        let mut events = mio::Events::with_capacity(4);
+        let (mut socket, other) = pair("127.0.0.1:0");
+        socket.register(poll.registry(), Token(5)).unwrap();
+        socket.send(other.local(), b"x", 1);
+        receive_all(&other, 1);
+        poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();
+        assert!(events.is_empty(), "a datagram that left is no news");
+        socket.writable = false;
+        socket.settle_interest(poll.registry());
+        poll.poll(&mut events, None).unwrap();
+        assert!(
+            events
+                .iter()
+                .any(|event| event.token() == Token(5) && event.is_writable())
+        );
+        socket.writable = true;
+        socket.settle_interest(poll.registry());
+        poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();
+        socket.send(other.local(), b"x", 1);
+        receive_all(&other, 1);
+        poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();
+        assert!(events.is_empty());
     }
 
     #[test]
