@@ -96,10 +96,11 @@ impl Shared {
             let now = clock::now();
             self.drain_lane(endpoint, now);
             f(endpoint, now)
-        })?;
+        });
         self.announce();
+        // After a failure too: its events may still be wanted on the poll thread.
         self.doorbell.ring();
-        Ok(answer)
+        answer
     }
 
     /// Runs `f` under the lock, keeps count of the events, and poisons the endpoint if `f` panics.
@@ -159,15 +160,17 @@ impl Shared {
         }
     }
 
-    /// Tells the app of waiting events on this thread, if it wants that. Never under a lock.
-    pub(super) fn call_hook(&self) {
-        if let Some(hook) = &self.hook
-            && self.events.load(Ordering::Acquire) > 0
-            && !self.is_closed()
-        {
-            // The hook is the C door's, which guards the app's callbacks itself.
-            let _ = catch_unwind(AssertUnwindSafe(hook));
-        }
+    /// Tells the app of waiting events on this thread, if it wants that. Never under a lock. True when it
+    /// took some and left some: then it wants to be told again.
+    pub(super) fn call_hook(&self) -> bool {
+        let before = self.events.load(Ordering::Acquire);
+        let Some(hook) = self.hook.as_ref().filter(|_| before > 0 && !self.is_closed()) else {
+            return false;
+        };
+        // The hook is the C door's, which guards the app's callbacks itself.
+        let _ = catch_unwind(AssertUnwindSafe(hook));
+        let after = self.events.load(Ordering::Acquire);
+        0 < after && after < before
     }
 
     /// Do messages or events wait for the app?

@@ -70,11 +70,11 @@ impl Seat {
         let closing = self.shared.closing_until();
         let Some(ports) = self.ports.as_mut().filter(|_| !self.shared.is_poisoned()) else {
             self.ports = None;
-            self.shared.call_hook();
-            return if closing.is_some() {
-                Next::Leave
-            } else {
-                Next::Sleep(None)
+            let more_events = self.shared.call_hook();
+            return match closing {
+                Some(_) => Next::Leave,
+                None if more_events => Next::Again,
+                None => Next::Sleep(None),
             };
         };
         if ports.is_full() {
@@ -105,14 +105,14 @@ impl Seat {
             .iter_mut()
             .for_each(|socket| socket.settle_interest(registry));
         shared.announce();
-        shared.call_hook();
+        let more_events = shared.call_hook();
         let full = ports.is_full();
         if let Some(until) = closing
             && ((drained && !more_to_send && !full) || now >= until)
         {
             return Next::Leave;
         }
-        let again = more_to_receive || ports.has_unreachable() || (more_to_send && !full);
+        let again = more_events || more_to_receive || ports.has_unreachable() || (more_to_send && !full);
         if again {
             Next::Again
         } else {
