@@ -14,7 +14,7 @@ use crate::ids::{ConnectionId, SessionId, SteamId};
 use crate::settings::Settings;
 use crate::time::{Duration, Instant};
 use crate::wire::packet::{Cookie, Hint, HintCode, Init, Response, WIRE_VERSION};
-use hello::{Disbelief, PeerHello};
+use hello::{Disbelief, PeerHello, Side};
 use std::net::SocketAddr;
 
 /// The first repeat of a handshake message comes after so long, the next ones later and later.
@@ -115,16 +115,10 @@ impl Dial {
 
     /// One more place to try, at once.
     pub fn add_target(&mut self, address: SocketAddr) {
-        match self.targets.iter_mut().find(|t| t.address == address) {
-            Some(target) => target.due = true,
-            None if self.targets.len() < MAX_TARGETS => self.targets.push(Target {
-                address,
-                cookie: None,
-                due: true,
-                sent: 0,
-                sent_at: Instant::ZERO,
-            }),
-            None => {}
+        if let Some(target) = self.targets.iter_mut().find(|t| t.address == address) {
+            target.due = true;
+        } else if self.targets.len() < MAX_TARGETS {
+            self.targets.push(Target { address, cookie: None, due: true, sent: 0, sent_at: Instant::ZERO });
         }
     }
 
@@ -204,7 +198,7 @@ impl Dial {
         let mut payload = Vec::new();
         let remote_static =
             self.noise.read_response(response.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
-        let hello = match hello::read(local, &payload, &remote_static) {
+        let hello = match hello::read(local, &payload, &remote_static, Side::Responder) {
             Ok(hello) if hello.steam_id == self.peer => hello,
             Ok(other) => {
                 self.hint = Some((reason::BAD_CERT, format!("{from} answers as {}, not {}", other.steam_id, self.peer)));

@@ -31,6 +31,18 @@ pub struct PeerHello {
     pub reset_token: Option<[u8; 16]>,
 }
 
+/// Whose hello it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// In message 3, of whoever began.
+    Initiator,
+    /// In message 2, of whoever answers.
+    Responder,
+}
+
+/// Nobody in particular: whom a responder addresses.
+pub const ANYONE: SteamId = SteamId(0);
+
 /// Why a hello is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disbelief {
@@ -77,11 +89,11 @@ pub fn write(
     .encode(out);
 }
 
-/// Reads a peer's hello; `intended` is who it meant to reach, for the error's sake.
+/// Reads a peer's hello. A responder does not know yet whom it answers, and addresses nobody.
 ///
 /// # Errors
 /// Why it is not believed.
-pub fn read(local: &Local, bytes: &[u8], remote_static: &[u8; 32]) -> Result<PeerHello, Disbelief> {
+pub fn read(local: &Local, bytes: &[u8], remote_static: &[u8; 32], side: Side) -> Result<PeerHello, Disbelief> {
     let payload = IdentityPayload::decode(bytes).map_err(|_| Disbelief::Malformed)?;
     if payload.steam_id.0 == 0 {
         return Err(Disbelief::Malformed);
@@ -95,7 +107,7 @@ pub fn read(local: &Local, bytes: &[u8], remote_static: &[u8; 32]) -> Result<Pee
         &payload.signature,
     )
     .map_err(|_| Disbelief::BadSignature)?;
-    if payload.intended != local.steam_id {
+    if side == Side::Initiator && payload.intended != local.steam_id {
         return Err(Disbelief::NotForUs);
     }
     let p = payload.params;

@@ -232,6 +232,11 @@ impl Session {
         matches!(self.state, State::Failed { once: true, .. })
     }
 
+    /// Is this the peer's name for the session we are in?
+    pub fn talks_to(&self, session: SessionId) -> bool {
+        matches!(&self.state, State::Connected(live) if live.connection.hello.session == session)
+    }
+
     /// Where the peer is, or was.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.state {

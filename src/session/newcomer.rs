@@ -62,6 +62,9 @@ impl Newcomer {
     /// # Errors
     /// Why it was dropped.
     pub fn handle_data(&mut self, now: Instant, header: &DataHeader, datagram: &mut [u8]) -> Result<Word, Dropped> {
+        if header.phase {
+            return Err(Dropped::NotAccepted); // nobody needs a second key before anything was said
+        }
         let opened = self.connection.open(now, header, datagram, OLD_KEY_LIFETIME)?;
         self.heard_at = now;
         let plaintext = &datagram[opened.frames];

@@ -74,6 +74,11 @@ impl PeerCell {
             .is_ok()
     }
 
+    /// Takes room even where there is none, for messages that had it before.
+    pub fn force(&self, charge: u64) {
+        self.pending.fetch_add(charge, Ordering::AcqRel);
+    }
+
     /// Gives room back.
     pub fn release(&self, charge: u64) {
         let before = self.pending.fetch_sub(charge, Ordering::AcqRel);
