@@ -106,7 +106,7 @@ pub fn open(config: Config, hook: Option<EventHook>) -> Result<Arc<Driver>, Open
     }
     let mut seed = Zeroizing::new([0; 32]);
     SystemRandom::new().fill(&mut *seed).map_err(|_| OpenError::Random)?;
-    let endpoint = Endpoint::new(config, *seed, clock::now())?;
+    let endpoint = Endpoint::new(config, *seed, crate::crypto::packet::aead_support(), clock::now())?;
     let ports = Ports::bind(&bind)?;
     let local = ports.local();
     let make = |doorbell| Shared::new(endpoint, doorbell, local, hook);
@@ -150,7 +150,7 @@ impl Driver {
     /// Takes up to `max` messages of `channel`, oldest first, appending them to `out`; answers how many.
     pub fn receive(&self, channel: Channel, max: usize, out: &mut Vec<Message>) -> usize {
         let mailbox = &self.shared.mailbox;
-        let taken = mailbox.take(channel, max, clock::now(), out);
+        let taken = mailbox.take(channel, max, out);
         if taken > 0 && mailbox.wants_handling() {
             self.shared.doorbell.ring();
         }

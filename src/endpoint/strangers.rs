@@ -61,11 +61,6 @@ impl Strangers {
         }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.half_open.len()
-    }
-
     /// Is this id in use?
     pub fn knows(&self, id: ConnectionId) -> bool {
         self.half_open.contains_key(&id)

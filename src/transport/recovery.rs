@@ -147,11 +147,6 @@ impl<T: Copy> Recovery<T> {
         self.congestion.rate()
     }
 
-    /// Bytes sent and neither acknowledged nor lost.
-    pub fn in_flight(&self) -> u64 {
-        self.in_flight
-    }
-
     /// Packets found lost so far.
     pub fn lost_packets(&self) -> u64 {
         self.lost_packets
