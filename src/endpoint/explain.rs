@@ -62,8 +62,12 @@ impl Endpoint {
         if peer == self.config().steam_id {
             return self.loopback_info();
         }
-        let Some(slot) = self.by_peer.get(&peer).copied() else { return Default::default() };
-        let Some(session) = self.session_mut(slot) else { return Default::default() };
+        let Some(slot) = self.by_peer.get(&peer).copied() else {
+            return Default::default();
+        };
+        let Some(session) = self.session_mut(slot) else {
+            return Default::default();
+        };
         let status = status_of(session, now);
         let address = session.address();
         let ending = session.ending().cloned();
@@ -110,10 +114,18 @@ impl Endpoint {
 
     /// Why the session is as it is, as JSON.
     pub fn explain(&self, now: Instant, peer: SteamId) -> String {
-        let drops: serde_json::Map<String, serde_json::Value> =
-            self.drops().iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
-        let addresses: Vec<String> =
-            self.book.get(&peer).into_iter().flatten().map(SocketAddr::to_string).collect();
+        let drops: serde_json::Map<String, serde_json::Value> = self
+            .drops()
+            .iter()
+            .map(|(name, count)| (name.to_owned(), count.into()))
+            .collect();
+        let addresses: Vec<String> = self
+            .book
+            .get(&peer)
+            .into_iter()
+            .flatten()
+            .map(SocketAddr::to_string)
+            .collect();
         let mut all = json!({
             "steam_id": peer.0.to_string(),
             "local_steam_id": self.config().steam_id.0.to_string(),
@@ -122,7 +134,9 @@ impl Endpoint {
         });
         let session = self.by_peer.get(&peer).and_then(|slot| self.session(*slot));
         all["session"] = match session {
-            _ if peer == self.config().steam_id && self.loopback.is_some() => json!({ "phase": "loopback", "state": 3 }),
+            _ if peer == self.config().steam_id && self.loopback.is_some() => {
+                json!({ "phase": "loopback", "state": 3 })
+            }
             None => serde_json::Value::Null,
             Some(session) => explain_session(session, now),
         };
@@ -182,7 +196,9 @@ fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
     };
     if let Some(transport) = session.transport() {
         let (reliable, unreliable, unacknowledged) = transport.pending();
-        status.ping = transport.rtt().map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000));
+        status.ping = transport
+            .rtt()
+            .map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000));
         status.send_rate = clamped(transport.rate());
         status.pending_reliable = clamped(reliable);
         status.pending_unreliable = clamped(unreliable);

@@ -35,7 +35,10 @@ impl Endpoint {
     }
 
     pub(super) fn session_mut(&mut self, slot: usize) -> Option<&mut Session> {
-        self.slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session)
+        self.slots
+            .get_mut(slot)
+            .and_then(Option::as_mut)
+            .map(|s| &mut s.session)
     }
 
     /// Lets a session work with what it needs of the endpoint, delivers what came of it, and notes the rest.
@@ -46,9 +49,21 @@ impl Endpoint {
         work: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let mut deliveries = std::mem::take(&mut self.deliveries);
-        let Endpoint { slots, local, random, drops, mailbox, .. } = self;
+        let Endpoint {
+            slots,
+            local,
+            random,
+            drops,
+            mailbox,
+            ..
+        } = self;
         let entry = slots.get_mut(slot)?.as_mut()?;
-        let mut ctx = Context { local, random, drops, deliveries: &mut deliveries };
+        let mut ctx = Context {
+            local,
+            random,
+            drops,
+            deliveries: &mut deliveries,
+        };
         let result = work(&mut entry.session, &mut ctx);
         if !deliveries.is_empty() {
             if entry.flushing_until.is_none() {
@@ -89,7 +104,14 @@ impl Endpoint {
         self.next_key += 1;
         let key = SessionKey(self.next_key);
         self.peers.insert(peer, session.cell().clone());
-        let slot = Slot { session, key, routed: [None; 2], reset: None, flushing_until: None, held_back: false };
+        let slot = Slot {
+            session,
+            key,
+            routed: [None; 2],
+            reset: None,
+            flushing_until: None,
+            held_back: false,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index] = Some(slot);
@@ -107,7 +129,9 @@ impl Endpoint {
 
     /// Takes a session out of every table. What it left to say is kept by [`Endpoint::carry_on_farewell`].
     pub(super) fn remove(&mut self, slot: usize) {
-        let Some(gone) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        let Some(gone) = self.slots.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
         let peer = gone.session.peer();
         gone.session.cell().set_open(false);
         if self.by_peer.get(&peer) == Some(&slot) {
@@ -132,8 +156,19 @@ impl Endpoint {
         let id = SessionId(self.random.next_u64());
         let connection = self.fresh_id();
         let cell = Arc::new(PeerCell::default());
-        let Endpoint { local, random, drops, deliveries, .. } = self;
-        let mut ctx = Context { local, random, drops, deliveries };
+        let Endpoint {
+            local,
+            random,
+            drops,
+            deliveries,
+            ..
+        } = self;
+        let mut ctx = Context {
+            local,
+            random,
+            drops,
+            deliveries,
+        };
         let session = Session::open(now, peer, id, connection, settings, cell, &mut ctx);
         let slot = self.insert(session);
         self.dial_known_addresses(now, slot);
@@ -143,8 +178,17 @@ impl Endpoint {
 
     /// Gives an opening session the addresses it may try. Fails it when there are some and none is allowed.
     pub(super) fn dial_known_addresses(&mut self, now: Instant, slot: usize) {
-        let Some(session) = self.slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session) else { return };
-        let Some(addresses) = self.book.get(&session.peer()) else { return };
+        let Some(session) = self
+            .slots
+            .get_mut(slot)
+            .and_then(Option::as_mut)
+            .map(|s| &mut s.session)
+        else {
+            return;
+        };
+        let Some(addresses) = self.book.get(&session.peer()) else {
+            return;
+        };
         let settings = *session.settings();
         let mut allowed = addresses.iter().filter(|a| admits(&settings, **a)).peekable();
         if allowed.peek().is_none() && !addresses.is_empty() {
@@ -170,7 +214,9 @@ impl Endpoint {
             return self.add_pending(now, peer, newcomer, settings);
         };
         let me = self.local.steam_id;
-        let Some(session) = self.session_mut(slot) else { return Err(Dropped::Stale) };
+        let Some(session) = self.session_mut(slot) else {
+            return Err(Dropped::Stale);
+        };
         if session.is_opening() {
             // Both began at once: the handshake of the smaller steam id carries data.
             if peer < me {
@@ -227,7 +273,9 @@ impl Endpoint {
 
     /// The app closes a session.
     pub(super) fn close_slot(&mut self, now: Instant, slot: usize) {
-        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
         let flush = entry.session.settings().close_flush;
         if !flush.is_zero() && entry.session.is_connected() && entry.session.holds_reliable() {
             let peer = entry.session.peer();
@@ -291,7 +339,11 @@ impl Endpoint {
     }
 
     pub(super) fn handle_session_timeout(&mut self, now: Instant, slot: usize) {
-        let flushing = self.slots.get(slot).and_then(Option::as_ref).and_then(|s| s.flushing_until);
+        let flushing = self
+            .slots
+            .get(slot)
+            .and_then(Option::as_ref)
+            .and_then(|s| s.flushing_until);
         if flushing.is_some_and(|at| at <= now) {
             self.end_slot(now, slot);
             return;
@@ -306,7 +358,9 @@ impl Endpoint {
         for outcome in session.take_outcomes() {
             self.handle_outcome(now, slot, outcome);
         }
-        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
         if entry.flushing_until.is_some() && !entry.session.holds_reliable() {
             self.end_slot(now, slot);
             return;
@@ -343,7 +397,9 @@ impl Endpoint {
     }
 
     fn handle_outcome(&mut self, now: Instant, slot: usize, outcome: Outcome) {
-        let Some(entry) = self.slots.get(slot).and_then(Option::as_ref) else { return };
+        let Some(entry) = self.slots.get(slot).and_then(Option::as_ref) else {
+            return;
+        };
         let peer = entry.session.peer();
         let flushing = entry.flushing_until.is_some();
         match outcome {
@@ -366,7 +422,14 @@ impl Endpoint {
                 self.remove(slot);
                 if lost_data && !flushing {
                     let text = "The peer was restarted; what it had not acknowledged is lost".to_owned();
-                    self.tell_failure(peer, Ending { state: 5, reason: reason::NO_CONNECTION, text });
+                    self.tell_failure(
+                        peer,
+                        Ending {
+                            state: 5,
+                            reason: reason::NO_CONNECTION,
+                            text,
+                        },
+                    );
                 }
                 let settings = self.settings_for(peer);
                 if let Err(why) = self.add_pending(now, peer, newcomer, settings) {
@@ -379,7 +442,15 @@ impl Endpoint {
     fn tell_failure(&mut self, peer: SteamId, ending: Ending) {
         self.events.withdraw_request(peer);
         let Ending { state, reason, text } = ending;
-        self.events.push(Event::SessionFailed { peer, reason, state, text }, &mut self.drops);
+        self.events.push(
+            Event::SessionFailed {
+                peer,
+                reason,
+                state,
+                text,
+            },
+            &mut self.drops,
+        );
     }
 
     /// The peer ended an idle session while these messages were on their way: they open the next one.

@@ -92,10 +92,19 @@ pub enum Outcome {
 
 enum State {
     Opening(Box<Opening>),
-    Pending { newcomer: Box<Newcomer>, since: Instant, posted_at: Instant },
+    Pending {
+        newcomer: Box<Newcomer>,
+        since: Instant,
+        posted_at: Instant,
+    },
     Connected(Box<Live>),
     /// `once`: the peer closed while we held data; the next plain send is told, and clears it.
-    Failed { ending: Ending, at: Instant, once: bool, address: Option<SocketAddr> },
+    Failed {
+        ending: Ending,
+        at: Instant,
+        once: bool,
+        address: Option<SocketAddr>,
+    },
     Ended,
 }
 
@@ -116,7 +125,14 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(now: Instant, peer: SteamId, id: SessionId, settings: Settings, cell: Arc<PeerCell>, state: State) -> Session {
+    fn new(
+        now: Instant,
+        peer: SteamId,
+        id: SessionId,
+        settings: Settings,
+        cell: Arc<PeerCell>,
+        state: State,
+    ) -> Session {
         cell.set_limit(settings.send_buffer_size.into());
         Session {
             peer,
@@ -159,7 +175,11 @@ impl Session {
         settings: Settings,
         cell: Arc<PeerCell>,
     ) -> Session {
-        let state = State::Pending { newcomer, since: now, posted_at: now };
+        let state = State::Pending {
+            newcomer,
+            since: now,
+            posted_at: now,
+        };
         let mut session = Session::new(now, peer, id, settings, cell, state);
         session.outcomes.push(Outcome::Requested);
         session
@@ -265,9 +285,10 @@ impl Session {
         match &self.state {
             State::Opening(opening) => [Some(opening.local()), None],
             State::Pending { newcomer, .. } => [Some(newcomer.connection.local), None],
-            State::Connected(live) => {
-                [Some(live.connection.local), live.challenger.as_ref().map(|c| c.newcomer.connection.local)]
-            }
+            State::Connected(live) => [
+                Some(live.connection.local),
+                live.challenger.as_ref().map(|c| c.newcomer.connection.local),
+            ],
             State::Failed { .. } | State::Ended => [None, None],
         }
     }
@@ -302,7 +323,11 @@ impl Session {
         let connected = self.is_connected();
         let Some(transport) = &mut self.transport else { return };
         let reliable = reliable || (!connected && !self.settings.early_unreliable);
-        let wait = if no_nagle { Duration::ZERO } else { self.settings.nagle_time };
+        let wait = if no_nagle {
+            Duration::ZERO
+        } else {
+            self.settings.nagle_time
+        };
         transport.push(channel, reliable, payload, priority, now + wait);
         if no_nagle {
             transport.flush();
@@ -364,14 +389,21 @@ impl Session {
             self.renew(now);
             return;
         }
-        let State::Pending { newcomer, .. } = std::mem::replace(&mut self.state, State::Ended) else { return };
+        let State::Pending { newcomer, .. } = std::mem::replace(&mut self.state, State::Ended) else {
+            return;
+        };
         self.transport = Some(Box::new(Transport::new(&self.settings, self.cell.clone())));
         self.adopt(now, newcomer, ctx);
     }
 
     /// Data flows over a connection the peer began.
     pub fn adopt(&mut self, now: Instant, newcomer: Box<Newcomer>, ctx: &mut Context<'_>) {
-        let Newcomer { connection, early, next_number, .. } = *newcomer;
+        let Newcomer {
+            connection,
+            early,
+            next_number,
+            ..
+        } = *newcomer;
         self.begin_connection(&connection, next_number);
         self.connect(now, connection);
         let Some(transport) = &mut self.transport else { return };
@@ -446,7 +478,12 @@ impl Session {
         self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
         self.drop_transport();
         let ending = Ending { state, reason, text };
-        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address };
+        self.state = State::Failed {
+            ending: ending.clone(),
+            at: now,
+            once: false,
+            address,
+        };
         self.outcomes.push(Outcome::Failed(ending));
     }
 
@@ -458,7 +495,11 @@ impl Session {
             return;
         }
         let address = self.address();
-        let mut held = self.transport.as_mut().map(|t| t.take_unacknowledged()).unwrap_or_default();
+        let mut held = self
+            .transport
+            .as_mut()
+            .map(|t| t.take_unacknowledged())
+            .unwrap_or_default();
         self.say_farewell(now, None);
         self.drop_transport();
         if held.is_empty() {
@@ -467,8 +508,17 @@ impl Session {
             // Everything held was sent after we agreed to end, and the peer took none of it.
             self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
         } else {
-            let ending = Ending { state: 4, reason, text: text.to_owned() };
-            self.state = State::Failed { ending, at: now, once: true, address };
+            let ending = Ending {
+                state: 4,
+                reason,
+                text: text.to_owned(),
+            };
+            self.state = State::Failed {
+                ending,
+                at: now,
+                once: true,
+                address,
+            };
         }
     }
 
@@ -479,7 +529,12 @@ impl Session {
                 self.replace(challenger.newcomer);
                 return;
             }
-            self.fail(now, 5, reason::NO_CONNECTION, "The peer does not know the session any more (restarted?)");
+            self.fail(
+                now,
+                5,
+                reason::NO_CONNECTION,
+                "The peer does not know the session any more (restarted?)",
+            );
             self.farewell = None; // there is nobody to tell
         }
     }
@@ -531,7 +586,9 @@ impl Session {
     ) -> Result<(), Dropped> {
         match &mut self.state {
             State::Opening(_) => self.handle_first_data(now, from, header, datagram, ctx),
-            State::Pending { newcomer, posted_at, .. } => {
+            State::Pending {
+                newcomer, posted_at, ..
+            } => {
                 if newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
                     self.say_farewell(now, None);
                     self.state = State::Ended;
@@ -590,7 +647,10 @@ impl Session {
             State::Failed { .. } | State::Ended => return None,
         };
         self.meter.count_out(now, out.bytes.len());
-        Some(Transmit { remote, segment_size: out.bytes.len() })
+        Some(Transmit {
+            remote,
+            segment_size: out.bytes.len(),
+        })
     }
 
     /// When [`Session::handle_timeout`] or [`Session::poll_transmit`] has something to do.
@@ -650,7 +710,11 @@ const REQUEST_AGAIN: Duration = Duration::from_secs(5);
 
 /// What one of our packets holds, bytes of frames.
 fn packet_room(settings: &Settings, connection: &Connection) -> usize {
-    let configured = if settings.mtu_packet_size == 0 { DATAGRAM_SIZE } else { settings.mtu_packet_size };
+    let configured = if settings.mtu_packet_size == 0 {
+        DATAGRAM_SIZE
+    } else {
+        settings.mtu_packet_size
+    };
     let size = configured.min(DATAGRAM_SIZE).min(connection.hello.max_datagram);
     usize::from(size) - MAX_DATA_HEADER - TAG_SIZE
 }

@@ -85,8 +85,15 @@ mod tests {
     fn one_packet_waits_two_or_a_gap_do_not() {
         let mut acks = Acks::default();
         acks.record(Instant::ZERO, 0, true);
+        assert!(!acks.is_due(Instant::ZERO));
+        assert!(acks.is_due(Instant::ZERO + MAX_ACK_DELAY));
+        acks.record(Instant::ZERO, 1, true);
+        assert!(acks.is_due(Instant::ZERO));
         let mut bytes = Vec::new();
         assert_eq!(acks.write(Instant::ZERO, &mut Writer::new(&mut bytes, 100)), Some(1));
+        acks.record(Instant::ZERO, 3, true);
+        assert!(acks.is_due(Instant::ZERO), "a gap is told at once");
+    }
 
     #[test]
     fn the_ranges_are_bounded_and_the_newest_stay() {

@@ -155,7 +155,13 @@ impl Transport {
 
     /// Keys of a new connection: packet numbers begin anew at `first_number`, whatever was in flight goes
     /// again. `windows` is what the peer grants; `packet_room` what one of our packets holds, bytes of frames.
-    pub fn begin_connection(&mut self, first_number: u64, windows: &Windows, packet_room: usize, rtt: Option<Duration>) {
+    pub fn begin_connection(
+        &mut self,
+        first_number: u64,
+        windows: &Windows,
+        packet_room: usize,
+        rtt: Option<Duration>,
+    ) {
         if !std::mem::replace(&mut self.windows_known, true) {
             self.outbox.set_windows(windows.session, windows.channel);
         }
