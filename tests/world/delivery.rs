@@ -41,7 +41,8 @@ fn carry_through_a_storm(seed: u64, count: u64) {
                 .sum();
             assert!(between <= most, "{between} bytes are kept somewhere between the apps");
             assert!(world.machine(here).mailbox().waiting() <= defaults.recv_buffer_messages as usize);
-            assert!(world.status(here, there).pending_reliable <= defaults.send_buffer_size.cast_signed());
+            let status = world.status(here, there);
+            assert!((status.pending_reliable + status.send_unacknowledged_reliable) as u64 <= most, "{status:?}");
         }
         let state: Vec<_> = flows
             .iter()

@@ -201,8 +201,9 @@ fn before_the_session_stands_messages_wait_up_to_the_send_buffer_and_all_arrive(
         world.run(ms(10));
     }
     let most = u64::from(Settings::default().send_buffer_size);
+    // One early datagram may have gone ahead.
     assert!(
-        (most - 2_000..=most).contains(&flow.under_way),
+        (most - 2_000..=most + 4_096).contains(&flow.under_way),
         "{} bytes wait",
         flow.under_way
     );

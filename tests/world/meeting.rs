@@ -11,7 +11,7 @@ fn meet(seed: u64, weather: Direction, later: Duration) {
     let mut world = World::new(seed);
     world.weather = weather;
     let (a, b) = world.pair();
-    let (first, second) = if seed % 2 == 0 { (a, b) } else { (b, a) };
+    let (first, second) = if seed.is_multiple_of(2) { (a, b) } else { (b, a) };
     let mut flows = both_ways(&world, first, second, &[1, -1], 20, Sizes::UpTo(500));
     flows
         .iter_mut()

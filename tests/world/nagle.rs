@@ -24,7 +24,7 @@ fn ten_small_ones(world: &mut World, a: Node, b: Node, last: i32) -> (Instant, V
     let left = world
         .take_overheard()
         .into_iter()
-        .filter(|datagram| datagram.from == a && datagram.bytes.len() >= 200);
+        .filter(|datagram| datagram.from == a && (200..600).contains(&datagram.bytes.len()));
     (start, left.map(|datagram| datagram.at).collect())
 }
 

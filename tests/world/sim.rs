@@ -476,7 +476,7 @@ pub fn damaged(dice: &mut Dice, bytes: &[u8]) -> Vec<u8> {
 pub fn nth_address(net: u8, n: usize) -> SocketAddr {
     let n = n as u32 + 1;
     SocketAddr::from((
-        Ipv4Addr::from(u32::from(net) << 24 | n / 250 << 8 | (n % 250 + 1)),
+        Ipv4Addr::from(u32::from(net) << 24 | ((n / 250) << 8) | (n % 250 + 1)),
         5_000,
     ))
 }

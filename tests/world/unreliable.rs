@@ -112,6 +112,7 @@ fn unread_unreliable_messages_do_not_pile_up() {
         world.run(ms(2));
         assert!(world.machine(b).mailbox().waiting() <= 1_000);
     }
+    world.run(secs(1));
     let waiting = world.receive(b, 6);
     let bytes: usize = waiting.iter().map(|message| message.payload.len()).sum();
     assert!((1..=1_048_576 + 1_000).contains(&bytes), "{bytes} bytes waited");
