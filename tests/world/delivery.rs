@@ -42,7 +42,10 @@ fn carry_through_a_storm(seed: u64, count: u64) {
             assert!(between <= most, "{between} bytes are kept somewhere between the apps");
             assert!(world.machine(here).mailbox().waiting() <= defaults.recv_buffer_messages as usize);
             let status = world.status(here, there);
-            assert!((status.pending_reliable + status.send_unacknowledged_reliable) as u64 <= most, "{status:?}");
+            assert!(
+                (status.pending_reliable + status.send_unacknowledged_reliable) as u64 <= most,
+                "{status:?}"
+            );
         }
         let state: Vec<_> = flows
             .iter()
