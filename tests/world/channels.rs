@@ -1,6 +1,6 @@
 //! Channels: what is sent on one comes out on that one, and each can be ended alone.
 
-use crate::app::{CONNECTED, NONE, RELIABLE, UNRELIABLE, ms, secs};
+use crate::app::{CONNECTED, GREETING, NONE, RELIABLE, UNRELIABLE, ms, secs};
 use crate::sim::World;
 
 #[test]
@@ -53,13 +53,12 @@ fn a_reader_gets_no_more_than_it_asks_for() {
 fn closing_the_last_channel_closes_the_session() {
     let mut world = World::new(1);
     let (a, b) = world.connected_pair();
-    // The greeting opened channel 0.
     for (channel, text) in [(1, "one"), (2, "two"), (1, "three"), (2, "four")] {
         world.send(a, b, channel, RELIABLE, text.as_bytes()).expect("room");
     }
     world.run(secs(1));
     assert!(!world.close_channel(b, a, 99), "never used");
-    assert!(world.close_channel(b, a, 0));
+    assert!(world.close_channel(b, a, GREETING));
     assert!(world.close_channel(b, a, 1));
     assert!(!world.close_channel(b, a, 1), "closed already");
     assert_eq!(world.state(b, a), CONNECTED);
