@@ -4,90 +4,9 @@
 //! and hands the message over. The session gives room back as bytes leave.
 
 use crate::ids::{Channel, SteamId};
+pub use crate::transport::cell::{LEAST_CHARGE, PeerCell, charge};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-
-/// The least a message is charged against the send buffer, so that empty messages are bounded too.
-pub const LEAST_CHARGE: u64 = 32;
-
-/// What the send buffer is charged for a message of `size` bytes.
-pub fn charge(size: usize) -> u64 {
-    (size as u64).max(LEAST_CHARGE)
-}
-
-/// What a sending thread may know of one peer.
-#[derive(Debug, Default)]
-pub struct PeerCell {
-    /// Connected: messages may take the lane.
-    open: AtomicBool,
-    /// Charged bytes waiting.
-    pending: AtomicU64,
-    /// SEND_BUFFER_SIZE.
-    limit: AtomicU64,
-    /// Estimated wait of a message queued now, microseconds.
-    queue_delay_us: AtomicU64,
-    /// Largest message the peer takes.
-    max_message: AtomicU64,
-}
-
-impl PeerCell {
-    /// May messages take the lane?
-    pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Lets messages in, or not.
-    pub fn set_open(&self, open: bool) {
-        self.open.store(open, Ordering::Release);
-    }
-
-    /// Sets the send buffer's size.
-    pub fn set_limit(&self, bytes: u64) {
-        self.limit.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Sets the largest message the peer takes.
-    pub fn set_max_message(&self, bytes: u64) {
-        self.max_message.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Largest message the peer takes; 0 while unknown.
-    pub fn max_message(&self) -> u64 {
-        self.max_message.load(Ordering::Relaxed)
-    }
-
-    /// Publishes the estimated wait of a message queued now.
-    pub fn set_queue_delay_us(&self, us: u64) {
-        self.queue_delay_us.store(us, Ordering::Relaxed);
-    }
-
-    /// The estimated wait of a message queued now, microseconds.
-    pub fn queue_delay_us(&self) -> u64 {
-        self.queue_delay_us.load(Ordering::Relaxed)
-    }
-
-    /// Takes room for `charge` bytes; false when it would overflow the send buffer.
-    pub fn reserve(&self, charge: u64) -> bool {
-        let limit = self.limit.load(Ordering::Relaxed);
-        self.pending
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |pending| {
-                (pending + charge <= limit).then_some(pending + charge)
-            })
-            .is_ok()
-    }
-
-    /// Gives room back.
-    pub fn release(&self, charge: u64) {
-        let before = self.pending.fetch_sub(charge, Ordering::AcqRel);
-        debug_assert!(before >= charge, "released more than was reserved");
-    }
-
-    /// Charged bytes waiting.
-    pub fn pending(&self) -> u64 {
-        self.pending.load(Ordering::Acquire)
-    }
-}
 
 /// The cells of all peers with a session, read by every sending thread, written when sessions come and go.
 #[derive(Debug, Default)]
@@ -96,22 +15,37 @@ pub struct PeerTable(RwLock<BTreeMap<SteamId, Arc<PeerCell>>>);
 impl PeerTable {
     /// The cell of `peer`.
     pub fn cell(&self, peer: SteamId) -> Option<Arc<PeerCell>> {
-        self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&peer).cloned()
+        self.0
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .get(&peer)
+            .cloned()
     }
 
     /// Publishes a cell.
     pub fn insert(&self, peer: SteamId, cell: Arc<PeerCell>) {
-        self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(peer, cell);
+        self.0
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .insert(peer, cell);
     }
 
     /// Withdraws a cell.
     pub fn remove(&self, peer: SteamId) {
-        self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&peer);
+        self.0
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .remove(&peer);
     }
 
     /// Everyone with a cell.
     pub fn peers(&self) -> Vec<SteamId> {
-        self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).keys().copied().collect()
+        self.0
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .keys()
+            .copied()
+            .collect()
     }
 }
 

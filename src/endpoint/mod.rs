@@ -1,21 +1,48 @@
 //! Who we are: all sessions of one steam id behind one wall.
+//!
+//! Decides which session a call or a datagram belongs to, who may enter, and what the app is told. The
+//! six calls are here ([`Endpoint::send`] and its neighbours), datagrams come in by `incoming.rs`, sessions
+//! come and go in `table.rs`. Every limit of an endpoint stands beside the table it bounds.
 
+mod agenda;
 pub mod config;
 pub mod events;
+mod explain;
 pub mod faults;
+mod incoming;
 pub mod lanes;
+mod loopback;
 pub mod mailbox;
+mod strangers;
+mod table;
 
-use crate::drops::DropCounts;
-use crate::ids::{Channel, SteamId};
+use crate::crypto::cookie::ResetKey;
+use crate::crypto::identity::Identity;
+use crate::crypto::noise::StaticKey;
+use crate::crypto::random::Random;
+use crate::drops::{DropCounts, Dropped};
+use crate::ids::{Channel, ConnectionId, SteamId};
 use crate::machine::{Datagram, Machine, Transmit, TransmitBuf};
-use crate::time::{Deadline, Instant};
-use config::{Config, ConfigError, Value};
-use events::Event;
-use lanes::{Outgoing, PeerTable};
-use mailbox::Mailbox;
+use crate::session::farewell::Farewell;
+use crate::session::local::Local;
+use crate::session::{Session, reason};
+use crate::settings::Settings;
+use crate::time::{Deadline, Duration, Instant, Why};
+use crate::transport::Delivery;
+use agenda::{Agenda, Task};
+use config::{Config, ConfigError, PeerOverrides, Scope, Value};
+use events::{Event, Events};
+use faults::Link;
+use lanes::{Outgoing, PeerTable, charge};
+use loopback::Loopback;
+use mailbox::{Mailbox, SessionKey};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use strangers::Strangers;
+use table::{Slot, admits as admitted_without_certificate};
+
+pub use explain::{SessionInfo, SessionStatus};
 
 /// Send flags, the numbers of Steam's header.
 pub mod flags {
@@ -38,7 +65,7 @@ pub enum SendError {
     /// Steam id 0, or larger than a message may be.
     #[error("{0}")]
     InvalidParam(&'static str),
-    /// The send buffer is full.
+    /// The send buffer, or another table, is full.
     #[error("{0}")]
     LimitExceeded(&'static str),
     /// NO_DELAY, and it could not leave at once.
@@ -49,61 +76,135 @@ pub enum SendError {
 /// Largest message, bytes, as in Steam's header.
 pub const MAX_MESSAGE_SIZE: usize = 524_288;
 
-/// What `getSessionConnectionInfo` tells, with the field meanings of the C header.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SessionInfo {
-    /// Steam's connection state, 0 to 5.
-    pub state: i32,
-    /// The peer, 0 without a session.
-    pub identity: u64,
-    /// CONNECTION_USER_DATA.
-    pub user_data: i64,
-    /// Why it ended, 0 while alive.
-    pub end_reason: i32,
-    /// SNM_INFO_ bits.
-    pub info_flags: u32,
-    /// Where the peer is, when there is a path.
-    pub remote_address: Option<SocketAddr>,
-    /// Text of whoever ended it.
-    pub end_debug: String,
-    /// For humans.
-    pub debug_description: String,
-}
+/// NO_DELAY drops a message that would wait longer than this.
+pub const NO_DELAY_LIMIT: Duration = Duration::from_millis(200);
 
-/// The measured side of a session, with the field meanings of the C header.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[allow(missing_docs)]
-pub struct SessionStatus {
-    pub ping: i32,
-    pub local_quality: f32,
-    pub remote_quality: f32,
-    pub packets_out_per_second: f32,
-    pub bytes_out_per_second: f32,
-    pub packets_in_per_second: f32,
-    pub bytes_in_per_second: f32,
-    pub send_rate: i32,
-    pub pending_unreliable: i32,
-    pub pending_reliable: i32,
-    pub send_unacknowledged_reliable: i32,
-    /// Microseconds; `u64::MAX` when not connected.
-    pub queue_time: u64,
-    /// Microseconds, -1 unknown. Reading it resets it.
-    pub max_jitter: i32,
-}
+/// Peers with addresses or settings of their own.
+const MAX_KNOWN_PEERS: usize = 65_536;
+
+/// Addresses of one peer.
+const MAX_ADDRESSES: usize = 16;
+
+/// Channels with a priority of their own.
+const MAX_PRIORITIES: usize = 4_096;
+
+/// Stateless answers that wait to be sent; more are dropped, their askers ask again.
+const MAX_REPLIES: usize = 512;
 
 /// One local identity and all its sessions. The state machine behind the wall.
 pub struct Endpoint {
+    config: Config,
+    overrides: BTreeMap<SteamId, PeerOverrides>,
+    book: BTreeMap<SteamId, Vec<SocketAddr>>,
+    priorities: BTreeMap<Channel, i32>,
+    local: Local,
+    random: Random,
+    drops: DropCounts,
     mailbox: Arc<Mailbox>,
     peers: Arc<PeerTable>,
+    events: Events,
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    by_peer: BTreeMap<SteamId, usize>,
+    by_key: BTreeMap<SessionKey, usize>,
+    routes: BTreeMap<ConnectionId, usize>,
+    resets: BTreeMap<[u8; 16], usize>,
+    farewells: BTreeMap<ConnectionId, Farewell>,
+    strangers: Strangers,
+    loopback: Option<Loopback>,
+    agenda: Agenda,
+    replies: VecDeque<(SocketAddr, Vec<u8>)>,
+    reset_budget: ResetBudget,
+    next_key: u64,
+    fault_send: Option<Box<Link>>,
+    fault_recv: Option<Box<Link>>,
+    fault_seed: u64,
+    /// What one visit of a session delivers, on its way to the mailbox.
+    deliveries: Vec<Delivery>,
+}
+
+/// Resets answer strangers' packets; so many a second at most.
+#[derive(Debug)]
+struct ResetBudget {
+    left: u32,
+    refilled_at: Instant,
+}
+
+impl ResetBudget {
+    const PER_SECOND: u32 = 100;
+
+    fn take(&mut self, now: Instant) -> bool {
+        if now.saturating_since(self.refilled_at) >= Duration::from_secs(1) {
+            self.refilled_at = now;
+            self.left = ResetBudget::PER_SECOND;
+        }
+        let granted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        granted
+    }
 }
 
 impl Endpoint {
-    /// An endpoint with `config`, every secret drawn from `seed`.
+    /// An endpoint with `config`, every secret drawn from `seed`. `aead_support` says which ciphers the
+    /// machine has in hardware (`crypto::packet::aead_support`).
     ///
     /// # Errors
     /// The key whose value is missing or contradicts another.
-    pub fn new(_config: Config, _seed: [u8; 32], _now: Instant) -> Result<Endpoint, ConfigError> {
-        todo!()
+    pub fn new(config: Config, seed: [u8; 32], aead_support: u8, now: Instant) -> Result<Endpoint, ConfigError> {
+        config.validate()?;
+        let mut random = Random::from_seed(seed);
+        let identity_seed = config.identity_seed.unwrap_or_else(|| random.bytes());
+        let identity = Identity::from_seed(&identity_seed);
+        let static_key = StaticKey::generate(&mut random);
+        let binding = identity.sign_binding(config.app_id, config.steam_id, static_key.public(), 0);
+        let local = Local {
+            steam_id: config.steam_id,
+            app_id: config.app_id,
+            identity,
+            static_key,
+            binding,
+            reset_key: ResetKey::from_seed(&identity_seed),
+            aead_support,
+        };
+        let strangers = Strangers::new(&local, &mut random);
+        let fault_seed = match config.faults.seed {
+            0 => random.next_u64(),
+            seed => seed,
+        };
+        let mut endpoint = Endpoint {
+            config,
+            overrides: BTreeMap::new(),
+            book: BTreeMap::new(),
+            priorities: BTreeMap::new(),
+            local,
+            random,
+            drops: DropCounts::default(),
+            mailbox: Arc::default(),
+            peers: Arc::default(),
+            events: Events::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_peer: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            resets: BTreeMap::new(),
+            farewells: BTreeMap::new(),
+            strangers,
+            loopback: None,
+            agenda: Agenda::default(),
+            replies: VecDeque::new(),
+            reset_budget: ResetBudget {
+                left: ResetBudget::PER_SECOND,
+                refilled_at: now,
+            },
+            next_key: 0,
+            fault_send: None,
+            fault_recv: None,
+            fault_seed,
+            deliveries: Vec::new(),
+        };
+        endpoint.apply_faults();
+        Ok(endpoint)
     }
 
     /// Received messages wait here for the app.
@@ -118,154 +219,508 @@ impl Endpoint {
 
     /// The configuration as it stands.
     pub fn config(&self) -> &Config {
-        todo!()
+        &self.config
+    }
+
+    /// Our Ed25519 public key.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.local.identity.public_key()
+    }
+
+    /// What was dropped so far, by reason.
+    pub fn drops(&self) -> &DropCounts {
+        &self.drops
     }
 
     /// Sends one message; see the C header for every rule.
     ///
     /// # Errors
     /// See [`SendError`].
-    pub fn send(&mut self, _now: Instant, _to: SteamId, _payload: Box<[u8]>, _flags: i32, _channel: Channel) -> Result<(), SendError> {
-        todo!()
+    pub fn send(
+        &mut self,
+        now: Instant,
+        to: SteamId,
+        payload: Box<[u8]>,
+        send_flags: i32,
+        channel: Channel,
+    ) -> Result<(), SendError> {
+        if to.0 == 0 {
+            return Err(SendError::InvalidParam("steam id 0 is nobody"));
+        }
+        if payload.len() > MAX_MESSAGE_SIZE {
+            return Err(SendError::InvalidParam("a message has at most 524288 bytes"));
+        }
+        if to == self.local.steam_id {
+            return self.send_to_ourselves(now, payload, send_flags, channel);
+        }
+        let no_delay = send_flags & flags::NO_DELAY != 0 && send_flags & flags::RELIABLE == 0;
+        let slot = self.sendable_slot(now, to, send_flags, no_delay, payload.len())?;
+        let Some(session) = self.session_mut(slot) else {
+            return Err(SendError::NoConnection);
+        };
+        if !session.has_room_for(channel) {
+            return Err(SendError::LimitExceeded("a session carries at most 4096 channels"));
+        }
+        let cell = session.cell().clone();
+        if session.is_connected() && cell.max_message() < payload.len() as u64 {
+            return Err(SendError::InvalidParam(
+                "the peer takes no message of this size (its RECV_MAX_MESSAGE_SIZE)",
+            ));
+        }
+        let waits = session.transport().is_some_and(|t| t.queue_delay() > NO_DELAY_LIMIT);
+        if no_delay && (!session.is_connected() || waits) {
+            return Err(SendError::Ignored);
+        }
+        if !cell.reserve(charge(payload.len())) {
+            return Err(SendError::LimitExceeded(
+                "the send buffer of this session is full (SEND_BUFFER_SIZE)",
+            ));
+        }
+        self.push(now, slot, payload, send_flags, channel);
+        Ok(())
     }
 
     /// Takes a message from the fast lane; its room is already reserved in the peer's cell.
-    pub fn take_outgoing(&mut self, _now: Instant, _message: Outgoing) {
-        todo!()
+    pub fn take_outgoing(&mut self, now: Instant, message: Outgoing) {
+        let Outgoing {
+            to,
+            cell,
+            channel,
+            flags: send_flags,
+            payload,
+        } = message;
+        let slot = self.by_peer.get(&to).copied();
+        let same = slot.filter(|s| {
+            self.session(*s)
+                .is_some_and(|session| Arc::ptr_eq(session.cell(), &cell))
+        });
+        match same {
+            Some(slot)
+                if self
+                    .session(slot)
+                    .is_some_and(|s| s.is_connected() && s.has_room_for(channel)) =>
+            {
+                self.push(now, slot, payload, send_flags, channel);
+            }
+            _ => {
+                // The session ended between the call and now: as if it had been sent just after.
+                cell.release(charge(payload.len()));
+                if self.send(now, to, payload, send_flags, channel).is_err() {
+                    self.drops.add(Dropped::SessionGone);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, now: Instant, slot: usize, payload: Box<[u8]>, send_flags: i32, channel: Channel) {
+        let priority = self.priorities.get(&channel).copied().unwrap_or(0);
+        if let Some(session) = self.session_mut(slot) {
+            let no_nagle = send_flags & (flags::NO_NAGLE | flags::NO_DELAY) != 0;
+            session.push(
+                now,
+                channel,
+                send_flags & flags::RELIABLE != 0,
+                no_nagle,
+                payload,
+                priority,
+            );
+        }
+        self.touch(now, slot);
+    }
+
+    /// The slot of a session that takes a message for `to`: the live one, or one that begins now.
+    fn sendable_slot(
+        &mut self,
+        now: Instant,
+        to: SteamId,
+        send_flags: i32,
+        no_delay: bool,
+        size: usize,
+    ) -> Result<usize, SendError> {
+        if let Some(slot) = self.by_peer.get(&to).copied()
+            && let Some(session) = self.session(slot)
+        {
+            if session.is_pending() {
+                self.accept(now, to);
+                return Ok(slot);
+            }
+            if session.ending().is_none() {
+                return Ok(slot);
+            }
+            let once = session.fails_once();
+            if send_flags & flags::AUTO_RESTART == 0 {
+                if once {
+                    self.remove(slot);
+                }
+                return Err(SendError::NoConnection);
+            }
+            self.remove(slot);
+        }
+        if no_delay {
+            return Err(SendError::Ignored);
+        }
+        let settings = self.settings_for(to);
+        if charge(size) > settings.send_buffer_size.into() {
+            return Err(SendError::LimitExceeded("the message is larger than SEND_BUFFER_SIZE"));
+        }
+        Ok(self.open_session(now, to, settings))
+    }
+
+    fn send_to_ourselves(
+        &mut self,
+        now: Instant,
+        payload: Box<[u8]>,
+        send_flags: i32,
+        channel: Channel,
+    ) -> Result<(), SendError> {
+        let me = self.local.steam_id;
+        let settings = self.settings_for(me);
+        let loopback = match &mut self.loopback {
+            Some(loopback) => loopback,
+            none => {
+                self.next_key += 1;
+                none.insert(Loopback::new(now, me, SessionKey(self.next_key)))
+            }
+        };
+        loopback.send(now, &settings, &self.mailbox, payload, send_flags, channel)
     }
 
     /// Lets the app's reads (credits to the peers, idle timers) take effect. Call it once a turn.
-    pub fn handle_reads(&mut self, _now: Instant) {
-        todo!()
+    pub fn handle_reads(&mut self, now: Instant) {
+        for (key, channel, reads) in self.mailbox.take_reads() {
+            if let Some(loopback) = self.loopback.as_mut().filter(|l| l.key() == key) {
+                loopback.renew(now);
+            }
+            if let Some(slot) = self.by_key.get(&key).copied() {
+                if let Some(session) = self.session_mut(slot) {
+                    session.handle_read(now, channel, reads.bytes, reads.messages);
+                }
+                self.touch(now, slot);
+            }
+        }
     }
 
     /// Accepts a pending request. False without a live session.
-    pub fn accept(&mut self, _now: Instant, _peer: SteamId) -> bool {
-        todo!()
+    pub fn accept(&mut self, now: Instant, peer: SteamId) -> bool {
+        if peer == self.local.steam_id {
+            return self.loopback.as_mut().map(|l| l.renew(now)).is_some();
+        }
+        let Some(slot) = self.by_peer.get(&peer).copied() else {
+            return false;
+        };
+        if self.session(slot).is_none_or(|s| s.ending().is_some()) {
+            return false;
+        }
+        self.events.withdraw_request(peer);
+        self.with_context(now, slot, |session, ctx| session.accept(now, ctx));
+        true
     }
 
     /// Ends the session. False without one.
-    pub fn close_session(&mut self, _now: Instant, _peer: SteamId) -> bool {
-        todo!()
+    pub fn close_session(&mut self, now: Instant, peer: SteamId) -> bool {
+        if peer == self.local.steam_id {
+            return self.close_loopback();
+        }
+        let Some(slot) = self.by_peer.get(&peer).copied() else {
+            return false;
+        };
+        self.mailbox.discard(peer, None);
+        self.events.withdraw_request(peer);
+        self.close_slot(now, slot);
+        true
     }
 
-    /// Ends one channel, and the session with the last.
-    pub fn close_channel(&mut self, _now: Instant, _peer: SteamId, _channel: Channel) -> bool {
-        todo!()
+    /// Ends one channel, and the session with the last. False when the channel is not open.
+    pub fn close_channel(&mut self, now: Instant, peer: SteamId, channel: Channel) -> bool {
+        let was_last = if peer == self.local.steam_id {
+            self.loopback.as_mut().and_then(|l| l.close_channel(channel))
+        } else {
+            let slot = self.by_peer.get(&peer).copied();
+            let live = slot.and_then(|s| self.session_mut(s)).filter(|s| s.ending().is_none());
+            live.and_then(|s| s.close_channel(channel))
+        };
+        match was_last {
+            None => false,
+            Some(true) => self.close_session(now, peer),
+            Some(false) => {
+                self.mailbox.discard(peer, Some(channel));
+                true
+            }
+        }
     }
 
-    /// State, info and status of a session; zeros without one.
-    pub fn session_info(&mut self, _now: Instant, _peer: SteamId) -> (SessionInfo, SessionStatus) {
-        todo!()
+    fn close_loopback(&mut self) -> bool {
+        let me = self.local.steam_id;
+        match self.loopback.take() {
+            Some(loopback) => {
+                self.mailbox.discard(me, None);
+                self.mailbox.forget_session(loopback.key());
+                true
+            }
+            None => false,
+        }
     }
 
     /// Ends the Nagle wait. False without a session.
-    pub fn flush(&mut self, _now: Instant, _peer: SteamId) -> bool {
-        todo!()
+    pub fn flush(&mut self, now: Instant, peer: SteamId) -> bool {
+        if peer == self.local.steam_id {
+            return self.loopback.is_some();
+        }
+        let Some(slot) = self.by_peer.get(&peer).copied() else {
+            return false;
+        };
+        match self.session_mut(slot) {
+            Some(session) if session.ending().is_none() => session.flush(),
+            _ => return false,
+        }
+        self.touch(now, slot);
+        true
     }
 
     /// Higher first, equal share fairly; 0 by default.
     ///
     /// # Errors
     /// Too many channels with a priority of their own.
-    pub fn set_channel_priority(&mut self, _channel: Channel, _priority: i32) -> Result<(), SendError> {
-        todo!()
+    pub fn set_channel_priority(&mut self, channel: Channel, priority: i32) -> Result<(), SendError> {
+        if self.priorities.len() >= MAX_PRIORITIES && !self.priorities.contains_key(&channel) {
+            return Err(SendError::LimitExceeded(
+                "at most 4096 channels have a priority of their own",
+            ));
+        }
+        self.priorities.insert(channel, priority);
+        for slot in self.slots.iter_mut().flatten() {
+            slot.session.set_priority(channel, priority);
+        }
+        Ok(())
+    }
+
+    fn settings_for(&self, peer: SteamId) -> Settings {
+        self.config.settings_for(self.overrides.get(&peer))
     }
 
     /// Changes a live setting.
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn set_config(&mut self, _now: Instant, _key: i32, _value: Value<'_>) -> Result<(), ConfigError> {
-        todo!()
+    pub fn set_config(&mut self, now: Instant, key: i32, value: Value<'_>) -> Result<(), ConfigError> {
+        let seed_before = self.config.faults.seed;
+        self.config.set(key, value, Scope::Live)?;
+        if self.config.faults.seed != seed_before {
+            self.fault_seed = self.config.faults.seed;
+            self.fault_send = None;
+            self.fault_recv = None;
+        }
+        self.apply_faults();
+        for slot in 0..self.slots.len() {
+            self.apply_settings(now, slot);
+        }
+        Ok(())
     }
 
     /// Changes a setting for one peer; it outlives the session.
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn set_peer_config(&mut self, _now: Instant, _peer: SteamId, _key: i32, _value: Value<'_>) -> Result<(), ConfigError> {
-        todo!()
+    pub fn set_peer_config(
+        &mut self,
+        now: Instant,
+        peer: SteamId,
+        key: i32,
+        value: Value<'_>,
+    ) -> Result<(), ConfigError> {
+        if peer.0 == 0 {
+            return Err(ConfigError::Invalid("steam id 0 is nobody".to_owned()));
+        }
+        if self.overrides.len() >= MAX_KNOWN_PEERS && !self.overrides.contains_key(&peer) {
+            return Err(ConfigError::Limit(
+                "at most 65536 peers have settings of their own".to_owned(),
+            ));
+        }
+        let mut overrides = self.overrides.get(&peer).cloned().unwrap_or_default();
+        overrides.set(&self.config, key, value)?;
+        if !overrides.is_empty() {
+            self.overrides.insert(peer, overrides);
+        }
+        if let Some(slot) = self.by_peer.get(&peer).copied() {
+            self.apply_settings(now, slot);
+        }
+        Ok(())
     }
 
     /// Forgets the settings of one peer.
-    pub fn reset_peer(&mut self, _now: Instant, _peer: SteamId) {
-        todo!()
+    pub fn reset_peer(&mut self, now: Instant, peer: SteamId) {
+        self.overrides.remove(&peer);
+        if let Some(slot) = self.by_peer.get(&peer).copied() {
+            self.apply_settings(now, slot);
+        }
+    }
+
+    fn apply_settings(&mut self, now: Instant, slot: usize) {
+        let Some(peer) = self.session(slot).map(Session::peer) else {
+            return;
+        };
+        let settings = self.settings_for(peer);
+        if let Some(session) = self.session_mut(slot) {
+            session.set_settings(settings);
+        }
+        self.touch(now, slot);
+    }
+
+    fn apply_faults(&mut self) {
+        let faults = &self.config.faults;
+        let apply = |link: &mut Option<Box<Link>>, settings: &faults::Direction, seed: u64| match link {
+            Some(link) => link.set(settings.clone()),
+            None if !settings.is_clean() => *link = Some(Box::new(Link::new(settings.clone(), seed))),
+            None => {}
+        };
+        apply(&mut self.fault_send, &faults.send, self.fault_seed);
+        apply(&mut self.fault_recv, &faults.recv, self.fault_seed ^ u64::MAX);
     }
 
     /// Adds an address under which `peer` may be reached.
     ///
     /// # Errors
     /// The table is full.
-    pub fn add_peer_address(&mut self, _now: Instant, _peer: SteamId, _address: SocketAddr) -> Result<(), SendError> {
-        todo!()
+    pub fn add_peer_address(&mut self, now: Instant, peer: SteamId, address: SocketAddr) -> Result<(), SendError> {
+        if peer.0 == 0 || address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
+            return Err(SendError::InvalidParam("nobody can be reached there"));
+        }
+        if self.book.len() >= MAX_KNOWN_PEERS && !self.book.contains_key(&peer) {
+            return Err(SendError::LimitExceeded("the address book holds at most 65536 peers"));
+        }
+        let addresses = self.book.entry(peer).or_default();
+        if !addresses.contains(&address) {
+            if addresses.len() >= MAX_ADDRESSES {
+                return Err(SendError::LimitExceeded("a peer has at most 16 addresses"));
+            }
+            addresses.push(address);
+        }
+        if let Some(slot) = self.by_peer.get(&peer).copied()
+            && self.session(slot).is_some_and(Session::is_opening)
+        {
+            self.dial_known_addresses(now, slot);
+            self.touch(now, slot);
+        }
+        Ok(())
     }
 
     /// Forgets the addresses of `peer`.
-    pub fn remove_peer_address(&mut self, _now: Instant, _peer: SteamId) {
-        todo!()
-    }
-
-    /// Why the session is as it is, as JSON.
-    pub fn explain(&self, _now: Instant, _peer: SteamId) -> String {
-        todo!()
-    }
-
-    /// Our Ed25519 public key.
-    pub fn public_key(&self) -> [u8; 32] {
-        todo!()
+    pub fn remove_peer_address(&mut self, _now: Instant, peer: SteamId) {
+        self.book.remove(&peer);
     }
 
     /// Interfaces changed: every path is proven anew.
-    pub fn handle_network_change(&mut self, _now: Instant) {
-        todo!()
+    pub fn handle_network_change(&mut self, now: Instant) {
+        for slot in 0..self.slots.len() {
+            let token = self.random.next_u64();
+            if let Some(session) = self.session_mut(slot) {
+                session.handle_network_change(token);
+                self.touch(now, slot);
+            }
+        }
     }
 
-    /// The socket refused a datagram to `remote` for good (host or network unreachable).
-    pub fn handle_send_error(&mut self, _now: Instant, _remote: SocketAddr) {
-        todo!()
-    }
+    /// The socket refused a datagram to `remote` for good (host or network unreachable). Nobody is
+    /// believed for that: the network may come back, and the session's own time-outs decide.
+    pub fn handle_send_error(&mut self, _now: Instant, _remote: SocketAddr) {}
 
     /// The next event for the app.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        self.events.take()
     }
 
     /// How many events wait.
     pub fn events_waiting(&self) -> usize {
-        todo!()
+        self.events.len()
     }
 
     /// Closes every session and lets the peers know; drive the machine on until [`Endpoint::is_drained`].
-    pub fn shutdown(&mut self, _now: Instant) {
-        todo!()
+    pub fn shutdown(&mut self, now: Instant) {
+        for slot in 0..self.slots.len() {
+            if let Some(session) = self.session_mut(slot) {
+                session.close(now, reason::CLOSED, "The endpoint was destroyed");
+                self.carry_on_farewell(now, slot);
+                self.remove(slot);
+            }
+        }
+        self.close_loopback();
     }
 
     /// Nothing is left to tell anybody.
     pub fn is_drained(&self) -> bool {
-        todo!()
-    }
-
-    /// What was dropped so far, by reason.
-    pub fn drops(&self) -> &DropCounts {
-        todo!()
+        self.farewells.values().all(Farewell::is_told)
+            && self.replies.is_empty()
+            && self.fault_send.as_ref().is_none_or(|link| link.is_empty())
     }
 }
 
 impl Machine for Endpoint {
-    fn handle_datagram(&mut self, _now: Instant, _datagram: Datagram<'_>) {
-        todo!()
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        match &mut self.fault_recv {
+            Some(link) if !(link.settings().is_clean() && link.is_empty()) => {
+                if link.push(now, datagram.remote, datagram.bytes) == 0 {
+                    self.drops.add(Dropped::Injected);
+                }
+                self.handle_delayed(now);
+            }
+            _ => self.handle_arrived(now, datagram),
+        }
     }
 
-    fn handle_timeout(&mut self, _now: Instant) {
-        todo!()
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_delayed(now);
+        // Each once: what only wants to send stays due until poll_transmit has come by.
+        let due: Vec<Task> = std::iter::from_fn(|| self.agenda.take_due(now)).collect();
+        for task in due {
+            match task {
+                Task::Session(slot) => self.handle_session_timeout(now, slot),
+                Task::Farewell(id) => self.handle_farewell_timeout(now, id),
+            }
+        }
+        let idle = self.loopback.as_ref().map(|l| l.idle_at(&self.config.settings));
+        if idle.is_some_and(|at| at <= now)
+            && let Some(loopback) = self.loopback.take()
+        {
+            self.mailbox.forget_session(loopback.key());
+        }
     }
 
-    fn poll_transmit(&mut self, _now: Instant, _out: &mut TransmitBuf) -> Option<Transmit> {
-        todo!()
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBuf) -> Option<Transmit> {
+        let faulty = self
+            .fault_send
+            .as_ref()
+            .is_some_and(|l| !(l.settings().is_clean() && l.is_empty()));
+        if !faulty {
+            return self.poll_clean(now, out);
+        }
+        while let Some(transmit) = self.poll_clean(now, out) {
+            let Some(link) = &mut self.fault_send else { break };
+            for datagram in out.bytes.chunks(transmit.segment_size.max(1)) {
+                if link.push(now, transmit.remote, datagram) == 0 {
+                    self.drops.add(Dropped::Injected);
+                }
+            }
+        }
+        let link = self.fault_send.as_mut()?;
+        let (remote, bytes) = link.poll(now)?;
+        out.bytes.clear();
+        out.bytes.extend_from_slice(&bytes);
+        link.recycle(bytes);
+        Some(Transmit {
+            remote,
+            segment_size: out.bytes.len(),
+        })
     }
 
     fn poll_timeout(&self) -> Option<Deadline> {
-        todo!()
+        let mut next = self.agenda.poll_timeout();
+        if !self.replies.is_empty() {
+            next = Some(Deadline::new(Instant::ZERO, Why::Transmit));
+        }
+        for link in [&self.fault_send, &self.fault_recv].into_iter().flatten() {
+            next = Deadline::earlier(next, link.poll_timeout().map(|at| Deadline::new(at, Why::Fault)));
+        }
+        let idle = self.loopback.as_ref().map(|l| l.idle_at(&self.config.settings));
+        Deadline::earlier(next, idle.map(|at| Deadline::new(at, Why::Session)))
     }
 }

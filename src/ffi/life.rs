@@ -14,8 +14,10 @@ use super::handles::Table;
 use super::log;
 use super::pointers::write_text;
 use super::thread::{self, OwnThread};
-use crate::driver::{self, Driver, EventHook, OpenError};
+use crate::driver::{self, Driver, EventHook, Gone, OpenError};
+use crate::endpoint::Endpoint;
 use crate::endpoint::config::ConfigError;
+use crate::time::Instant;
 use std::ffi::c_char;
 use std::ptr::{null_mut, without_provenance_mut};
 use std::sync::atomic::AtomicBool;
@@ -39,6 +41,23 @@ pub struct Slot {
     pub on_poll_thread: AtomicBool,
     /// Someone is calling callbacks.
     pub dispatching: AtomicBool,
+}
+
+impl Slot {
+    /// Asks the endpoint something, under its lock.
+    pub fn core<R>(&self, ask: impl FnOnce(&mut Endpoint, Instant) -> R) -> Result<R, Refusal> {
+        self.driver.with_endpoint(ask).map_err(|gone| self.refuse(gone))
+    }
+
+    /// Why the endpoint answers nothing: destroyed by another thread meanwhile, or out of service.
+    pub fn refuse(&self, _: Gone) -> Refusal {
+        if self.driver.is_closed() {
+            return Refusal::state("the endpoint was destroyed meanwhile");
+        }
+        Refusal::fail(
+            "this endpoint met an internal error earlier and is out of service: destroy it and create another",
+        )
+    }
 }
 
 static ENDPOINTS: Table<Slot> = Table::new(5, "snm_endpoint");
@@ -109,12 +128,20 @@ fn create(config: *const snm_config) -> Result<usize, Refusal> {
     });
     let _ = home.set(Arc::downgrade(&slot)); // set nowhere else
     let handle = ENDPOINTS.insert(slot.clone()).inspect_err(|_| close(&slot))?;
-    log::say(log::MESSAGE, &format!("endpoint of {who} is up on {}", addresses(&slot)));
+    log::say(
+        log::MESSAGE,
+        &format!("endpoint of {who} is up on {}", addresses(&slot)),
+    );
     Ok(handle)
 }
 
 fn addresses(slot: &Slot) -> String {
-    slot.driver.local_addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    slot.driver
+        .local_addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Destroys an endpoint: closes its sessions, lets the peers know, frees its sockets and its thread.
@@ -172,7 +199,10 @@ struct Closings {
     threads: Vec<OwnThread>,
 }
 
-static CLOSINGS: Mutex<Closings> = Mutex::new(Closings { count: 0, threads: Vec::new() });
+static CLOSINGS: Mutex<Closings> = Mutex::new(Closings {
+    count: 0,
+    threads: Vec::new(),
+});
 static CLOSED: Condvar = Condvar::new();
 
 fn closings() -> MutexGuard<'static, Closings> {
@@ -230,7 +260,10 @@ fn close_at(place: Place, slots: Vec<Arc<Slot>>) {
     ended.into_iter().for_each(OwnThread::join);
     if let Some(error) = failed {
         // Without a thread the endpoint stays up, unreachable, rather than this thread waiting for itself.
-        log::say(log::ERROR, &format!("no thread can be had to close an endpoint: {error}"));
+        log::say(
+            log::ERROR,
+            &format!("no thread can be had to close an endpoint: {error}"),
+        );
     }
 }
 
@@ -267,7 +300,10 @@ pub unsafe extern "C" fn snm_endpoint_local_address(
         if unsafe { write_text(out, out_size, &text) } {
             Ok(())
         } else {
-            Err(Refusal::limit(format!("out_size is {out_size}, but {} bytes are needed", text.len() + 1)))
+            Err(Refusal::limit(format!(
+                "out_size is {out_size}, but {} bytes are needed",
+                text.len() + 1
+            )))
         }
     })
 }
@@ -286,7 +322,11 @@ pub extern "C" fn snm_wait(endpoint: *mut snm_endpoint, timeout_ms: i32) -> i32 
             if events::take_news(&slot) {
                 return Ok(1);
             }
-            let timeout = if on_own_thread() { Some(0) } else { u64::try_from(timeout_ms).ok() };
+            let timeout = if on_own_thread() {
+                Some(0)
+            } else {
+                u64::try_from(timeout_ms).ok()
+            };
             let something = slot.driver.wait(timeout.map(std::time::Duration::from_millis));
             if slot.driver.is_closed() {
                 return Err(Refusal::state("the endpoint was destroyed while waiting"));

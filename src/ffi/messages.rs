@@ -24,7 +24,10 @@ unsafe fn send(slot: &Slot, to: u64, data: *const c_void, size: u32, flags: i32,
     }
     // SAFETY: by this function's contract.
     let bytes = unsafe { read_bytes(data.cast(), size, "data") }?;
-    Ok(slot.driver.send(SteamId(to), bytes, flags, Channel(channel))??)
+    Ok(slot
+        .driver
+        .send(SteamId(to), bytes, flags, Channel(channel))
+        .map_err(|gone| slot.refuse(gone))??)
 }
 
 /// Sends size bytes to a user, on a channel. The first send to someone asks for a session; what is sent
@@ -88,7 +91,7 @@ pub unsafe extern "C" fn snm_receive_messages_on_channel(
 /// request is there does nothing: it is not remembered. Any thread; never waits.
 #[unsafe(no_mangle)]
 pub extern "C" fn snm_accept_session_with_user(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> u8 {
-    flag(|| Ok(find(endpoint)?.driver.with_endpoint(|core, now| core.accept(now, SteamId(remote_steam_id)))?))
+    flag(|| Ok(find(endpoint)?.core(|core, now| core.accept(now, SteamId(remote_steam_id)))?))
 }
 
 /// Ends the session with a user, at once: what is queued is dropped (see SNM_CONFIG_CLOSE_FLUSH), and so are
@@ -97,7 +100,7 @@ pub extern "C" fn snm_accept_session_with_user(endpoint: *mut snm_endpoint, remo
 /// 1: there was a session. 0: there was none. Any thread; never waits.
 #[unsafe(no_mangle)]
 pub extern "C" fn snm_close_session_with_user(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> u8 {
-    flag(|| Ok(find(endpoint)?.driver.with_endpoint(|core, now| core.close_session(now, SteamId(remote_steam_id)))?))
+    flag(|| Ok(find(endpoint)?.core(|core, now| core.close_session(now, SteamId(remote_steam_id)))?))
 }
 
 /// Ends one channel with a user: its messages not read yet are dropped. A channel is open once sent or
@@ -110,7 +113,7 @@ pub extern "C" fn snm_close_channel_with_user(endpoint: *mut snm_endpoint, remot
         let close = |core: &mut crate::endpoint::Endpoint, now| {
             core.close_channel(now, SteamId(remote_steam_id), Channel(channel))
         };
-        Ok(find(endpoint)?.driver.with_endpoint(close)?)
+        Ok(find(endpoint)?.core(close)?)
     })
 }
 
@@ -132,24 +135,36 @@ pub unsafe extern "C" fn snm_get_session_connection_info(
     let mut state = SNM_STATE_NONE;
     quiet(|| {
         let slot = find(endpoint)?;
-        let (info, status) = slot
+        let asked = slot
             .driver
-            .with_endpoint(|core, now| core.session_info(now, SteamId(remote_steam_id)))
-            .unwrap_or_else(|gone| out_of_service(gone, remote_steam_id));
+            .with_endpoint(|core, now| core.session_info(now, SteamId(remote_steam_id)));
+        let (info, status) = match asked {
+            Ok(told) => told,
+            Err(gone) if slot.driver.is_closed() => return Err(slot.refuse(gone)),
+            Err(Gone) => out_of_service(remote_steam_id),
+        };
         state = info.state;
         let mut public_status = snm_realtime_status::from(&status);
         public_status.state = info.state;
         // SAFETY: the header asks for structures as large as their struct_size says, or NULL.
-        let info = if out_info.is_null() { Ok(()) } else { unsafe { write_struct(out_info, &(&info).into()) } };
+        let info = if out_info.is_null() {
+            Ok(())
+        } else {
+            unsafe { write_struct(out_info, &(&info).into()) }
+        };
         // SAFETY: likewise.
-        let status = if out_status.is_null() { Ok(()) } else { unsafe { write_struct(out_status, &public_status) } };
+        let status = if out_status.is_null() {
+            Ok(())
+        } else {
+            unsafe { write_struct(out_status, &public_status) }
+        };
         info.and(status)
     });
     state
 }
 
 /// What every session of an endpoint that met an internal error looks like.
-fn out_of_service(_: Gone, remote_steam_id: u64) -> (SessionInfo, SessionStatus) {
+fn out_of_service(remote_steam_id: u64) -> (SessionInfo, SessionStatus) {
     let info = SessionInfo {
         state: SNM_STATE_PROBLEM_DETECTED_LOCALLY,
         identity: remote_steam_id,
@@ -164,7 +179,13 @@ fn out_of_service(_: Gone, remote_steam_id: u64) -> (SessionInfo, SessionStatus)
         max_jitter: -1,
         ..SessionStatus::default()
     };
-    (info, SessionStatus { queue_time: u64::MAX, ..status })
+    (
+        info,
+        SessionStatus {
+            queue_time: u64::MAX,
+            ..status
+        },
+    )
 }
 
 /// Frees a received message. NULL: nothing happens. Any thread, exactly once for each message.
@@ -203,7 +224,11 @@ pub unsafe extern "C" fn snm_send_messages(
     count: i32,
     out_results: *mut snm_result,
 ) -> i32 {
-    let many = if messages.is_null() { 0 } else { usize::try_from(count).unwrap_or(0) };
+    let many = if messages.is_null() {
+        0
+    } else {
+        usize::try_from(count).unwrap_or(0)
+    };
     if messages.is_null() && count > 0 {
         result(|| Err(Refusal::param("messages is NULL")));
     }
@@ -214,7 +239,14 @@ pub unsafe extern "C" fn snm_send_messages(
             // SAFETY: the header asks for `count` structures, each with `size` bytes at `payload`, or NULL.
             Ok(slot) => result(|| unsafe {
                 let message = messages.add(at).read();
-                let snm_outgoing_message { remote_steam_id: to, payload, size, flags, channel, .. } = message;
+                let snm_outgoing_message {
+                    remote_steam_id: to,
+                    payload,
+                    size,
+                    flags,
+                    channel,
+                    ..
+                } = message;
                 send(slot, to, payload, size, flags, channel)
             }),
             Err(code) => *code,
@@ -235,9 +267,11 @@ pub unsafe extern "C" fn snm_send_messages(
 #[unsafe(no_mangle)]
 pub extern "C" fn snm_flush_messages_to_user(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> snm_result {
     result(|| {
-        let flushed = find(endpoint)?.driver.with_endpoint(|core, now| core.flush(now, SteamId(remote_steam_id)))?;
-        let none =
-            || Refusal { code: super::codes::SNM_RESULT_NO_CONNECTION, text: "no session with this user".into() };
+        let flushed = find(endpoint)?.core(|core, now| core.flush(now, SteamId(remote_steam_id)))?;
+        let none = || Refusal {
+            code: super::codes::SNM_RESULT_NO_CONNECTION,
+            text: "no session with this user".into(),
+        };
         flushed.then_some(()).ok_or_else(none)
     })
 }
@@ -251,6 +285,6 @@ pub extern "C" fn snm_flush_messages_to_user(endpoint: *mut snm_endpoint, remote
 pub extern "C" fn snm_set_channel_priority(endpoint: *mut snm_endpoint, channel: i32, priority: i32) -> snm_result {
     result(|| {
         let set = |core: &mut crate::endpoint::Endpoint, _| core.set_channel_priority(Channel(channel), priority);
-        Ok(find(endpoint)?.driver.with_endpoint(set)??)
+        Ok(find(endpoint)?.core(set)??)
     })
 }

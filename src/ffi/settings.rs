@@ -15,8 +15,9 @@ use std::sync::atomic::Ordering;
 
 fn set(endpoint: *const snm_endpoint, key: snm_config_key, value: Value<'_>) -> Result<(), Refusal> {
     let slot = find(endpoint)?;
-    let on_poll_thread = slot.driver.with_endpoint(|core, now| {
-        core.set_config(now, key, value).map(|()| core.config().callbacks_on_poll_thread)
+    let on_poll_thread = slot.core(|core, now| {
+        core.set_config(now, key, value)
+            .map(|()| core.config().callbacks_on_poll_thread)
     })??;
     if key == SNM_CONFIG_CALLBACK_MODE {
         slot.on_poll_thread.store(on_poll_thread, Ordering::Release);
@@ -27,11 +28,15 @@ fn set(endpoint: *const snm_endpoint, key: snm_config_key, value: Value<'_>) -> 
 
 fn set_peer(endpoint: *const snm_endpoint, peer: u64, key: snm_config_key, value: Value<'_>) -> Result<(), Refusal> {
     let peer = somebody(peer)?;
-    Ok(find(endpoint)?.driver.with_endpoint(|core, now| core.set_peer_config(now, peer, key, value))??)
+    Ok(find(endpoint)?.core(|core, now| core.set_peer_config(now, peer, key, value))??)
 }
 
 fn somebody(peer: u64) -> Result<SteamId, Refusal> {
-    if peer == 0 { Err(Refusal::param("the remote steam id is 0: nobody")) } else { Ok(SteamId(peer)) }
+    if peer == 0 {
+        Err(Refusal::param("the remote steam id is 0: nobody"))
+    } else {
+        Ok(SteamId(peer))
+    }
 }
 
 /// Changes a key of type int on a running endpoint, sessions included.
@@ -70,7 +75,13 @@ pub unsafe extern "C" fn snm_endpoint_set_bytes(
     size: u32,
 ) -> snm_result {
     // SAFETY: the header asks for `size` bytes or NULL.
-    result(|| set(endpoint, key, Value::Bytes(unsafe { read_bytes(value, size, "value") }?)))
+    result(|| {
+        set(
+            endpoint,
+            key,
+            Value::Bytes(unsafe { read_bytes(value, size, "value") }?),
+        )
+    })
 }
 
 /// Sets a key of type int for one user alone, also before the first contact. It outlives the session.
@@ -105,7 +116,7 @@ pub extern "C" fn snm_peer_set_float(
 pub extern "C" fn snm_peer_reset(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> snm_result {
     result(|| {
         let peer = somebody(remote_steam_id)?;
-        Ok(find(endpoint)?.driver.with_endpoint(|core, now| core.reset_peer(now, peer))?)
+        Ok(find(endpoint)?.core(|core, now| core.reset_peer(now, peer))?)
     })
 }
 
@@ -131,19 +142,30 @@ fn parse_place(text: &str) -> Result<Place<'_>, String> {
     let form = || format!("\"{text}\" is not of the form 203.0.113.5:27015, [2001:db8::1]:27015 or host.example:27015");
     let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
     let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(form)?;
-    let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let letters = |label: &str| {
+        label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
     let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
-    let named = host.len() <= 253 && labels.clone().all(|label| (1..=63).contains(&label.len()) && letters(label));
+    let named = host.len() <= 253
+        && labels
+            .clone()
+            .all(|label| (1..=63).contains(&label.len()) && letters(label));
     // A last label of digits is an address gone wrong, such as 300.1.1.1.
-    let numeric = labels.next_back().is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    if named && !numeric { Ok(Place::Host(host, port)) } else { Err(form()) }
+    let numeric = labels
+        .next_back()
+        .is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    if named && !numeric {
+        Ok(Place::Host(host, port))
+    } else {
+        Err(form())
+    }
 }
 
 fn add_address(slot: Arc<Slot>, peer: SteamId, text: &str) -> Result<(), Refusal> {
     match parse_place(text).map_err(Refusal::param)? {
-        Place::Address(address) => {
-            Ok(slot.driver.with_endpoint(|core, now| core.add_peer_address(now, peer, address))??)
-        }
+        Place::Address(address) => Ok(slot.core(|core, now| core.add_peer_address(now, peer, address))??),
         Place::Host(host, port) => {
             let host = host.to_owned();
             // It starts a thread, which the app's thread must not do itself: see ffi/thread.rs.
@@ -169,7 +191,9 @@ pub unsafe extern "C" fn snm_add_peer_address(
     result(|| {
         let slot = find(endpoint)?;
         // SAFETY: the header asks for a NUL-terminated string or NULL.
-        add_address(slot, somebody(remote_steam_id)?, unsafe { read_text(address, "address") }?)
+        add_address(slot, somebody(remote_steam_id)?, unsafe {
+            read_text(address, "address")
+        }?)
     })
 }
 
@@ -181,7 +205,7 @@ pub extern "C" fn snm_remove_peer_address(endpoint: *mut snm_endpoint, remote_st
     result(|| {
         let slot = find(endpoint)?;
         let peer = somebody(remote_steam_id)?;
-        Ok(slot.driver.with_endpoint(|core, now| core.remove_peer_address(now, peer))?)
+        Ok(slot.core(|core, now| core.remove_peer_address(now, peer))?)
     })
 }
 
@@ -203,7 +227,7 @@ pub unsafe extern "C" fn snm_explain_session(
         if out_json.is_null() && out_size > 0 {
             return Err(Refusal::param("out_json is NULL but out_size is not 0"));
         }
-        let json = slot.driver.with_endpoint(|core, now| core.explain(now, peer))?;
+        let json = slot.core(|core, now| core.explain(now, peer))?;
         if json.len() < out_size as usize {
             // SAFETY: the header asks for out_size writable bytes.
             unsafe { write_text(out_json, out_size, &json) };
@@ -222,7 +246,7 @@ pub unsafe extern "C" fn snm_identity_public_key(endpoint: *const snm_endpoint, 
         if out_key.is_null() {
             return Err(Refusal::param("out_key is NULL"));
         }
-        let key = slot.driver.with_endpoint(|core, _| core.public_key())?;
+        let key = slot.core(|core, _| core.public_key())?;
         // SAFETY: the header asks for 32 writable bytes.
         unsafe { out_key.cast::<[u8; 32]>().write(key) };
         Ok(())
@@ -238,7 +262,7 @@ pub extern "C" fn snm_network_changed(endpoint: *mut snm_endpoint) -> snm_result
     call(
         |code| code,
         || {
-            find(endpoint)?.driver.with_endpoint(|core, now| core.handle_network_change(now))?;
+            find(endpoint)?.core(|core, now| core.handle_network_change(now))?;
             Ok(super::codes::SNM_RESULT_OK)
         },
     )
@@ -253,7 +277,10 @@ mod tests {
         let address = |text: &str| Ok(Place::Address(text.parse().expect("an address")));
         assert_eq!(parse_place("127.0.0.1:5"), address("127.0.0.1:5"));
         assert_eq!(parse_place("[::1]:65535"), address("[::1]:65535"));
-        assert_eq!(parse_place("host.example:27015"), Ok(Place::Host("host.example", 27015)));
+        assert_eq!(
+            parse_place("host.example:27015"),
+            Ok(Place::Host("host.example", 27015))
+        );
         assert_eq!(parse_place("localhost:1"), Ok(Place::Host("localhost", 1)));
         assert_eq!(parse_place("a_b.example.:1"), Ok(Place::Host("a_b.example.", 1)));
     }

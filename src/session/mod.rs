@@ -1,1 +1,720 @@
-//! (in work)
+//! One peer, as the app sees it.
+//!
+//! Decides what state a session is in and what the app is told of it; owns the transport, so that
+//! messages and their numbers outlive keys and paths. Which endpoint it belongs to, where datagrams are
+//! routed and which address may enter is decided above. The states are those of Steam's documentation:
+//!
+//! | state | here | the app sees |
+//! | --- | --- | --- |
+//! | O | [`State::Opening`] | 1 connecting |
+//! | P | [`State::Pending`] | 1, and a request event |
+//! | C | [`State::Connected`] | 3 |
+//! | FP, FL | [`State::Failed`] | 4, 5 |
+//!
+//! Invariants: nothing unauthenticated changes the state; a session ends with exactly one [`Outcome`] that
+//! ends it; after an end no message of the old incarnation is ever delivered.
+
+pub mod connection;
+pub mod dial;
+pub mod farewell;
+pub mod hello;
+mod live;
+pub mod local;
+mod meter;
+pub mod newcomer;
+mod opening;
+pub mod reason;
+
+use crate::crypto::random::Random;
+use crate::drops::{DropCounts, Dropped};
+use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
+use crate::machine::{Transmit, TransmitBuf};
+use crate::settings::Settings;
+use crate::time::{Deadline, Duration, Instant, Why};
+use crate::transport::cell::PeerCell;
+use crate::transport::{Control, Delivery, Transport};
+use crate::wire::packet::{DataHeader, MAX_DATA_HEADER, TAG_SIZE};
+use connection::Connection;
+use dial::Dial;
+use farewell::Farewell;
+use hello::DATAGRAM_SIZE;
+use live::Live;
+use local::Local;
+pub use meter::Measured;
+use meter::Meter;
+use newcomer::Newcomer;
+use opening::Opening;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What a session needs of its endpoint while it works.
+pub struct Context<'a> {
+    /// Who we are.
+    pub local: &'a Local,
+    /// Randomness.
+    pub random: &'a mut Random,
+    /// What was dropped.
+    pub drops: &'a mut DropCounts,
+    /// Messages for the app.
+    pub deliveries: &'a mut Vec<Delivery>,
+}
+
+/// How a session ended, as far as the app may ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// 4 closed by peer, 5 problem detected locally.
+    pub state: i32,
+    /// An SNM_END_ number.
+    pub reason: i32,
+    /// For humans.
+    pub text: String,
+}
+
+/// Something the endpoint has to act on.
+pub enum Outcome {
+    /// The app is asked whether to accept.
+    Requested,
+    /// The app is told of a failure; the session stays, failed.
+    Failed(Ending),
+    /// The session is no more.
+    Ended,
+    /// The peer ended an idle session just when the app sent: these messages need a new session.
+    Reopen(Vec<(Channel, Box<[u8]>)>),
+    /// The peer was restarted: the old session is gone, and this one knocks.
+    Replaced {
+        /// The new incarnation.
+        newcomer: Box<Newcomer>,
+        /// Reliable messages were lost with the old one.
+        lost_data: bool,
+    },
+}
+
+enum State {
+    Opening(Box<Opening>),
+    Pending {
+        newcomer: Box<Newcomer>,
+        since: Instant,
+        posted_at: Instant,
+    },
+    Connected(Box<Live>),
+    /// `once`: the peer closed while we held data; the next plain send is told, and clears it.
+    Failed {
+        ending: Ending,
+        at: Instant,
+        once: bool,
+        address: Option<SocketAddr>,
+    },
+    Ended,
+}
+
+/// One peer's session.
+pub struct Session {
+    peer: SteamId,
+    id: SessionId,
+    settings: Settings,
+    cell: Arc<PeerCell>,
+    state: State,
+    transport: Option<Box<Transport>>,
+    channels: BTreeSet<Channel>,
+    /// The channel the open set was asked for last.
+    last_channel: Option<Channel>,
+    meter: Meter,
+    outcomes: Vec<Outcome>,
+    farewell: Option<Farewell>,
+}
+
+impl Session {
+    fn new(
+        now: Instant,
+        peer: SteamId,
+        id: SessionId,
+        settings: Settings,
+        cell: Arc<PeerCell>,
+        state: State,
+    ) -> Session {
+        cell.set_limit(settings.send_buffer_size.into());
+        Session {
+            peer,
+            id,
+            settings,
+            cell,
+            state,
+            transport: None,
+            channels: BTreeSet::new(),
+            last_channel: None,
+            meter: Meter::new(now),
+            outcomes: Vec::new(),
+            farewell: None,
+        }
+    }
+
+    /// We want to talk: begins a handshake. Addresses follow by [`Session::add_address`].
+    pub fn open(
+        now: Instant,
+        peer: SteamId,
+        id: SessionId,
+        connection: ConnectionId,
+        settings: Settings,
+        cell: Arc<PeerCell>,
+        ctx: &mut Context<'_>,
+    ) -> Session {
+        let dial = Dial::new(now, ctx.local, connection, id, peer, ctx.random);
+        let opening = Opening::new(now + settings.timeout_initial, dial);
+        let mut session = Session::new(now, peer, id, settings, cell, State::Opening(Box::new(opening)));
+        session.transport = Some(Box::new(Transport::new(&session.settings, session.cell.clone())));
+        session
+    }
+
+    /// Somebody wants to talk to us.
+    pub fn pending(
+        now: Instant,
+        peer: SteamId,
+        id: SessionId,
+        newcomer: Box<Newcomer>,
+        settings: Settings,
+        cell: Arc<PeerCell>,
+    ) -> Session {
+        let state = State::Pending {
+            newcomer,
+            since: now,
+            posted_at: now,
+        };
+        let mut session = Session::new(now, peer, id, settings, cell, state);
+        session.outcomes.push(Outcome::Requested);
+        session
+    }
+
+    /// Our name for the session.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whom it is with.
+    pub fn peer(&self) -> SteamId {
+        self.peer
+    }
+
+    /// Its send budget.
+    pub fn cell(&self) -> &Arc<PeerCell> {
+        &self.cell
+    }
+
+    /// What it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes what it runs with. Receive windows count from the next session on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.cell.set_limit(settings.send_buffer_size.into());
+        if let Some(transport) = &mut self.transport {
+            transport.set_rate_bounds(&self.settings);
+        }
+    }
+
+    /// Steam's connection state.
+    pub fn state(&self) -> i32 {
+        match &self.state {
+            State::Opening(_) | State::Pending { .. } => 1,
+            State::Connected(_) => 3,
+            State::Failed { ending, .. } => ending.state,
+            State::Ended => 0,
+        }
+    }
+
+    /// Does it wait for the app's yes?
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending { .. })
+    }
+
+    /// Are we still trying to reach the peer?
+    pub fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening(_))
+    }
+
+    /// Do messages flow?
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state, State::Connected(_))
+    }
+
+    /// Why it failed.
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.state {
+            State::Failed { ending, .. } => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// Does the next plain send clear the failure?
+    pub fn fails_once(&self) -> bool {
+        matches!(self.state, State::Failed { once: true, .. })
+    }
+
+    /// Is this the peer's name for the session we are in?
+    pub fn talks_to(&self, session: SessionId) -> bool {
+        matches!(&self.state, State::Connected(live) if live.connection.hello.session == session)
+    }
+
+    /// Where the peer is, or was.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.state {
+            State::Connected(live) => Some(live.connection.paths.active()),
+            State::Failed { address, .. } => *address,
+            _ => None,
+        }
+    }
+
+    /// The transport's figures.
+    pub fn transport(&self) -> Option<&Transport> {
+        self.transport.as_deref()
+    }
+
+    /// Rates and quality here, quality at the peer (0 to 100), jitter since last asked.
+    pub fn measure(&mut self, now: Instant) -> (Measured, Option<u8>, Option<Duration>) {
+        let remote = match &self.state {
+            State::Connected(live) => live.remote_quality,
+            _ => None,
+        };
+        (self.meter.measured(now), remote, self.meter.take_max_jitter())
+    }
+
+    /// The ids under which datagrams reach it.
+    pub fn connection_ids(&self) -> [Option<ConnectionId>; 2] {
+        match &self.state {
+            State::Opening(opening) => [Some(opening.local()), None],
+            State::Pending { newcomer, .. } => [Some(newcomer.connection.local), None],
+            State::Connected(live) => [
+                Some(live.connection.local),
+                live.challenger.as_ref().map(|c| c.newcomer.connection.local),
+            ],
+            State::Failed { .. } | State::Ended => [None, None],
+        }
+    }
+
+    /// The token with which the peer ends a session it lost.
+    pub fn reset_token(&self) -> Option<[u8; 16]> {
+        match &self.state {
+            State::Connected(live) => live.connection.hello.reset_token,
+            _ => None,
+        }
+    }
+
+    /// One more place to look for the peer, while we look.
+    pub fn add_address(&mut self, address: SocketAddr) {
+        if let State::Opening(opening) = &mut self.state {
+            opening.add_address(address);
+        }
+    }
+
+    /// One more wish of the app to have messages carried: queues one whose room is reserved.
+    pub fn push(
+        &mut self,
+        now: Instant,
+        channel: Channel,
+        reliable: bool,
+        no_nagle: bool,
+        payload: Box<[u8]>,
+        priority: i32,
+    ) {
+        self.open_channel(channel);
+        self.renew(now);
+        let connected = self.is_connected();
+        let Some(transport) = &mut self.transport else { return };
+        let reliable = reliable || (!connected && !self.settings.early_unreliable);
+        let wait = if no_nagle {
+            Duration::ZERO
+        } else {
+            self.settings.nagle_time
+        };
+        transport.push(channel, reliable, payload, priority, now + wait);
+        if no_nagle {
+            transport.flush();
+        }
+    }
+
+    /// Ends the wait of small messages for company.
+    pub fn flush(&mut self) {
+        if let Some(transport) = &mut self.transport {
+            transport.flush();
+        }
+    }
+
+    /// Changes a channel's priority.
+    pub fn set_priority(&mut self, channel: Channel, priority: i32) {
+        if let Some(transport) = &mut self.transport {
+            transport.set_priority(channel, priority);
+        }
+    }
+
+    /// Is there room for one more channel to send on?
+    pub fn has_room_for(&self, channel: Channel) -> bool {
+        self.transport.as_ref().is_none_or(|t| t.has_room_for(channel))
+    }
+
+    fn open_channel(&mut self, channel: Channel) {
+        if self.last_channel != Some(channel) {
+            self.last_channel = Some(channel);
+            self.channels.insert(channel);
+        }
+    }
+
+    /// The app closes a channel. `None`: it was not open. `Some(true)`: it was the last.
+    pub fn close_channel(&mut self, channel: Channel) -> Option<bool> {
+        self.last_channel = None;
+        self.channels.remove(&channel).then(|| self.channels.is_empty())
+    }
+
+    /// The app read, or gave up, messages of this session.
+    pub fn handle_read(&mut self, now: Instant, channel: Channel, bytes: u64, messages: u64) {
+        self.renew(now);
+        if messages > 0
+            && let Some(transport) = &mut self.transport
+        {
+            transport.consume(channel, bytes, messages);
+        }
+    }
+
+    /// The app uses the session: the idle time starts anew.
+    pub fn renew(&mut self, now: Instant) {
+        if let State::Connected(live) = &mut self.state {
+            live.idle.renew(now);
+        }
+    }
+
+    /// The app accepts, or sends, which is the same.
+    pub fn accept(&mut self, now: Instant, ctx: &mut Context<'_>) {
+        if !self.is_pending() {
+            self.renew(now);
+            return;
+        }
+        let State::Pending { newcomer, .. } = std::mem::replace(&mut self.state, State::Ended) else {
+            return;
+        };
+        self.transport = Some(Box::new(Transport::new(&self.settings, self.cell.clone())));
+        self.adopt(now, newcomer, ctx);
+    }
+
+    /// Data flows over a connection the peer began.
+    pub fn adopt(&mut self, now: Instant, newcomer: Box<Newcomer>, ctx: &mut Context<'_>) {
+        let Newcomer {
+            connection,
+            early,
+            next_number,
+            ..
+        } = *newcomer;
+        self.begin_connection(&connection, next_number);
+        self.connect(now, connection);
+        let Some(transport) = &mut self.transport else { return };
+        transport.push_control(Control::Accept);
+        if let (Some(early), Some(from)) = (early, self.address()) {
+            self.handle_frames(now, from, early.number, &early.frames, ctx);
+        }
+    }
+
+    fn begin_connection(&mut self, connection: &Connection, next_number: u64) {
+        let room = packet_room(&self.settings, connection);
+        if let Some(transport) = &mut self.transport {
+            transport.begin_connection(next_number, &connection.hello.windows, room, connection.rtt);
+        }
+        self.meter.begin_connection();
+        self.cell.set_max_message(connection.hello.windows.max_message.into());
+    }
+
+    fn connect(&mut self, now: Instant, connection: Connection) {
+        if let Some(transport) = &mut self.transport {
+            transport.open();
+        }
+        self.state = State::Connected(Box::new(Live::new(now, connection)));
+        self.cell.set_open(true);
+    }
+
+    /// The app ends it. The peer is told; queued data is dropped.
+    pub fn close(&mut self, now: Instant, reason: i32, text: &str) {
+        self.say_farewell(now, Some((reason, text)));
+        self.state = State::Ended;
+        self.drop_transport();
+    }
+
+    /// Leaves a [`Farewell`] with the keys, if there are any: a CLOSE, or the answer to one.
+    fn say_farewell(&mut self, now: Instant, close: Option<(i32, &str)>) {
+        let rtt = self.transport.as_ref().and_then(|t| t.rtt());
+        let number = self.transport.as_ref().map_or(0, |t| t.next_number().0);
+        let (connection, number) = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Opening(opening) => match opening.into_connection() {
+                Some(connection) => (connection, number),
+                None => return,
+            },
+            State::Pending { newcomer, .. } => (newcomer.connection, newcomer.next_number),
+            State::Connected(live) => (live.connection, number),
+            State::Failed { .. } | State::Ended => return,
+        };
+        self.farewell = Some(match close {
+            Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
+            None => Farewell::closed(now, connection, number),
+        });
+    }
+
+    fn drop_transport(&mut self) {
+        self.cell.set_open(false);
+        self.transport = None;
+    }
+
+    /// What the session leaves behind when it ends, for the endpoint to carry on.
+    pub fn take_farewell(&mut self) -> Option<Farewell> {
+        self.farewell.take()
+    }
+
+    /// What the endpoint has to act on, oldest first.
+    pub fn take_outcomes(&mut self) -> Vec<Outcome> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// The session fails, the app is told, the peer as well if there are keys.
+    pub fn fail(&mut self, now: Instant, state: i32, reason: i32, text: impl Into<String>) {
+        let text = text.into();
+        let address = self.address();
+        self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
+        self.drop_transport();
+        let ending = Ending { state, reason, text };
+        self.state = State::Failed {
+            ending: ending.clone(),
+            at: now,
+            once: false,
+            address,
+        };
+        self.outcomes.push(Outcome::Failed(ending));
+    }
+
+    /// The peer says it is over.
+    fn handle_close(&mut self, now: Instant, reason: i32, text: &str) {
+        let was_connected = self.is_connected();
+        if !was_connected || !reason::is_a_wish(reason) {
+            self.fail(now, 4, reason, text);
+            return;
+        }
+        let address = self.address();
+        let mut held = self
+            .transport
+            .as_mut()
+            .map(|t| t.take_unacknowledged())
+            .unwrap_or_default();
+        self.say_farewell(now, None);
+        self.drop_transport();
+        if held.is_empty() {
+            self.outcomes.push(Outcome::Ended);
+        } else if reason == reason::IDLE {
+            // Everything held was sent after we agreed to end, and the peer took none of it.
+            self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
+        } else {
+            let ending = Ending {
+                state: 4,
+                reason,
+                text: text.to_owned(),
+            };
+            self.state = State::Failed {
+                ending,
+                at: now,
+                once: true,
+                address,
+            };
+        }
+    }
+
+    /// The peer proves it has lost the session.
+    pub fn handle_reset(&mut self, now: Instant) {
+        if let State::Connected(live) = &mut self.state {
+            if let Some(challenger) = live.challenger.take() {
+                self.replace(challenger.newcomer);
+                return;
+            }
+            self.fail(
+                now,
+                5,
+                reason::NO_CONNECTION,
+                "The peer does not know the session any more (restarted?)",
+            );
+            self.farewell = None; // there is nobody to tell
+        }
+    }
+
+    /// The old incarnation of the peer is dead, a new one knocks.
+    fn replace(&mut self, newcomer: Box<Newcomer>) {
+        let lost_data = self.transport.as_ref().is_some_and(|t| t.holds_reliable());
+        self.state = State::Ended;
+        self.drop_transport();
+        self.outcomes.push(Outcome::Replaced { newcomer, lost_data });
+    }
+
+    /// A complete handshake of the same peer while this session lives: it may be a restart.
+    pub fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>) {
+        if let State::Connected(live) = &mut self.state {
+            live.challenge(now, newcomer);
+            if let Some(transport) = &mut self.transport {
+                transport.ping();
+            }
+        }
+    }
+
+    /// The last handshake message came again.
+    pub fn handle_repeated_finish(&mut self, now: Instant, destination: ConnectionId) {
+        match &mut self.state {
+            State::Pending { newcomer, .. } => newcomer.handle_repeat(now),
+            State::Connected(live) => {
+                if let Some(challenger) = &mut live.challenger
+                    && challenger.newcomer.connection.local == destination
+                {
+                    challenger.newcomer.handle_repeat(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a data packet routed to this session.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn handle_data(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        header: &DataHeader,
+        datagram: &mut [u8],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Dropped> {
+        match &mut self.state {
+            State::Opening(_) => self.handle_first_data(now, from, header, datagram, ctx),
+            State::Pending {
+                newcomer, posted_at, ..
+            } => {
+                if newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
+                    self.say_farewell(now, None);
+                    self.state = State::Ended;
+                    self.outcomes.push(Outcome::Ended);
+                } else if *posted_at + REQUEST_AGAIN <= now {
+                    *posted_at = now;
+                    self.outcomes.push(Outcome::Requested);
+                }
+                Ok(())
+            }
+            State::Connected(_) => self.handle_live_data(now, from, header, datagram, ctx),
+            State::Failed { .. } | State::Ended => Err(Dropped::UnknownConnection),
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, ctx: &mut Context<'_>) {
+        if let Some(transport) = &mut self.transport {
+            transport.handle_timeout(now, ctx.drops);
+        }
+        match &self.state {
+            State::Opening(_) => self.handle_opening_timeout(now),
+            State::Pending { newcomer, since, .. } => {
+                // The requester gives up by then, and says so; here it may have been killed.
+                let patience = self.settings.timeout_initial + Duration::from_secs(1);
+                if *since + patience <= now || newcomer.heard_at + patience <= now {
+                    self.state = State::Ended;
+                    self.outcomes.push(Outcome::Ended);
+                }
+            }
+            State::Connected(_) => self.handle_live_timeout(now),
+            State::Failed { at, .. } => {
+                if *at + self.settings.session_idle_timeout <= now {
+                    self.state = State::Ended;
+                    self.outcomes.push(Outcome::Ended);
+                }
+            }
+            State::Ended => {}
+        }
+        self.publish();
+    }
+
+    /// Tells sending threads how long a message waits.
+    fn publish(&self) {
+        if let Some(transport) = &self.transport {
+            self.cell.set_queue_delay_us(transport.queue_delay().as_micros() as u64);
+        }
+    }
+
+    /// Writes the next datagrams.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBuf, ctx: &mut Context<'_>) -> Option<Transmit> {
+        let remote = match &mut self.state {
+            State::Opening(_) => self.poll_opening(now, &mut out.bytes, ctx)?,
+            State::Pending { newcomer, .. } => newcomer.poll_transmit(&mut out.bytes)?,
+            State::Connected(_) => return self.poll_live(now, out),
+            State::Failed { .. } | State::Ended => return None,
+        };
+        self.meter.count_out(now, out.bytes.len());
+        Some(Transmit {
+            remote,
+            segment_size: out.bytes.len(),
+        })
+    }
+
+    /// When [`Session::handle_timeout`] or [`Session::poll_transmit`] has something to do.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Deadline> {
+        match &self.state {
+            State::Opening(opening) => Some(opening.poll_timeout(now)),
+            State::Pending { newcomer, since, .. } => {
+                if newcomer.wants_transmit() {
+                    return Some(Deadline::new(now, Why::Transmit));
+                }
+                let patience = self.settings.timeout_initial + Duration::from_secs(1);
+                Some(Deadline::new(*since + patience, Why::Session))
+            }
+            State::Connected(live) => {
+                let own = live.poll_timeout(now, &self.settings);
+                let transport = self.transport.as_ref().and_then(|t| t.poll_timeout(now));
+                Deadline::earlier(Some(own), transport)
+            }
+            State::Failed { at, .. } => Some(Deadline::new(*at + self.settings.session_idle_timeout, Why::Session)),
+            State::Ended => None,
+        }
+    }
+
+    /// Forgets the transport's remaining messages for good, but lets it deliver until then (CLOSE_FLUSH).
+    pub fn holds_reliable(&self) -> bool {
+        self.transport.as_ref().is_some_and(|t| t.holds_reliable())
+    }
+
+    /// Interfaces changed: the path is proven anew.
+    pub fn handle_network_change(&mut self, token: u64) {
+        match &mut self.state {
+            State::Connected(live) => {
+                live.connection.paths.handle_network_change(token);
+                if let Some(transport) = &mut self.transport {
+                    transport.ping();
+                }
+            }
+            State::Opening(opening) => opening.repeat(),
+            _ => {}
+        }
+    }
+
+    /// For `snm_explain_session`: phase, and what it waits for.
+    pub fn explain(&self) -> (&'static str, String) {
+        match &self.state {
+            State::Opening(opening) => opening.explain(),
+            State::Pending { .. } => ("pending", "the app has not accepted yet".to_owned()),
+            State::Connected(live) => ("connected", format!("path to {}", live.connection.paths.active())),
+            State::Failed { ending, .. } => ("failed", ending.text.clone()),
+            State::Ended => ("ended", String::new()),
+        }
+    }
+}
+
+/// A request is raised again so often while the requester waits.
+const REQUEST_AGAIN: Duration = Duration::from_secs(5);
+
+/// What one of our packets holds, bytes of frames.
+fn packet_room(settings: &Settings, connection: &Connection) -> usize {
+    let configured = if settings.mtu_packet_size == 0 {
+        DATAGRAM_SIZE
+    } else {
+        settings.mtu_packet_size
+    };
+    let size = configured.min(DATAGRAM_SIZE).min(connection.hello.max_datagram);
+    usize::from(size) - MAX_DATA_HEADER - TAG_SIZE
+}

@@ -1,0 +1,223 @@
+//! What the app may ask about a session: state, info, status, and the long explanation.
+
+use super::{Endpoint, admitted_without_certificate};
+use crate::ids::SteamId;
+use crate::session::Session;
+use crate::time::Instant;
+use serde_json::json;
+use std::net::SocketAddr;
+
+/// SNM_INFO_UNAUTHENTICATED
+const UNAUTHENTICATED: u32 = 1;
+/// SNM_INFO_LOOPBACK
+const LOOPBACK: u32 = 4;
+/// SNM_INFO_FAST
+const FAST: u32 = 8;
+
+/// What `getSessionConnectionInfo` tells, with the field meanings of the C header.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionInfo {
+    /// Steam's connection state, 0 to 5.
+    pub state: i32,
+    /// The peer, 0 without a session.
+    pub identity: u64,
+    /// CONNECTION_USER_DATA.
+    pub user_data: i64,
+    /// Why it ended, 0 while alive.
+    pub end_reason: i32,
+    /// SNM_INFO_ bits.
+    pub info_flags: u32,
+    /// Where the peer is, when there is a path.
+    pub remote_address: Option<SocketAddr>,
+    /// Text of whoever ended it.
+    pub end_debug: String,
+    /// For humans.
+    pub debug_description: String,
+}
+
+/// The measured side of a session, with the field meanings of the C header.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct SessionStatus {
+    pub ping: i32,
+    pub local_quality: f32,
+    pub remote_quality: f32,
+    pub packets_out_per_second: f32,
+    pub bytes_out_per_second: f32,
+    pub packets_in_per_second: f32,
+    pub bytes_in_per_second: f32,
+    pub send_rate: i32,
+    pub pending_unreliable: i32,
+    pub pending_reliable: i32,
+    pub send_unacknowledged_reliable: i32,
+    /// Microseconds; `u64::MAX` when not connected.
+    pub queue_time: u64,
+    /// Microseconds, -1 unknown. Reading it resets it.
+    pub max_jitter: i32,
+}
+
+impl Endpoint {
+    /// State, info and status of a session; zeros without one.
+    pub fn session_info(&mut self, now: Instant, peer: SteamId) -> (SessionInfo, SessionStatus) {
+        if peer == self.config().steam_id {
+            return self.loopback_info();
+        }
+        let Some(slot) = self.by_peer.get(&peer).copied() else {
+            return Default::default();
+        };
+        let Some(session) = self.session_mut(slot) else {
+            return Default::default();
+        };
+        let status = status_of(session, now);
+        let address = session.address();
+        let ending = session.ending().cloned();
+        let (phase, _) = session.explain();
+        let mut flags = UNAUTHENTICATED;
+        if address.is_some_and(|a| is_near(a)) {
+            flags |= FAST;
+        }
+        let info = SessionInfo {
+            state: session.state(),
+            identity: peer.0,
+            user_data: session.settings().user_data,
+            end_reason: ending.as_ref().map_or(0, |e| e.reason),
+            info_flags: flags,
+            remote_address: address,
+            end_debug: ending.map(|e| e.text).unwrap_or_default(),
+            debug_description: format!("#{:08x} direct {peer} {phase}", session.id().0 as u32),
+        };
+        (info, status)
+    }
+
+    fn loopback_info(&self) -> (SessionInfo, SessionStatus) {
+        if self.loopback.is_none() {
+            return Default::default();
+        }
+        let info = SessionInfo {
+            state: 3,
+            identity: self.config().steam_id.0,
+            user_data: self.config().settings.user_data,
+            info_flags: LOOPBACK | FAST,
+            debug_description: "loopback".to_owned(),
+            ..SessionInfo::default()
+        };
+        let status = SessionStatus {
+            ping: 0,
+            local_quality: 1.0,
+            remote_quality: 1.0,
+            send_rate: i32::MAX,
+            max_jitter: -1,
+            ..SessionStatus::default()
+        };
+        (info, status)
+    }
+
+    /// Why the session is as it is, as JSON.
+    pub fn explain(&self, now: Instant, peer: SteamId) -> String {
+        let drops: serde_json::Map<String, serde_json::Value> = self
+            .drops()
+            .iter()
+            .map(|(name, count)| (name.to_owned(), count.into()))
+            .collect();
+        let addresses: Vec<String> = self
+            .book
+            .get(&peer)
+            .into_iter()
+            .flatten()
+            .map(SocketAddr::to_string)
+            .collect();
+        let mut all = json!({
+            "steam_id": peer.0.to_string(),
+            "local_steam_id": self.config().steam_id.0.to_string(),
+            "known_addresses": addresses,
+            "endpoint_dropped": drops,
+        });
+        let session = self.by_peer.get(&peer).and_then(|slot| self.session(*slot));
+        all["session"] = match session {
+            _ if peer == self.config().steam_id && self.loopback.is_some() => {
+                json!({ "phase": "loopback", "state": 3 })
+            }
+            None => serde_json::Value::Null,
+            Some(session) => explain_session(session, now),
+        };
+        all.to_string()
+    }
+}
+
+fn explain_session(session: &Session, now: Instant) -> serde_json::Value {
+    let (phase, detail) = session.explain();
+    let mut all = json!({ "phase": phase, "state": session.state(), "detail": detail });
+    if let Some(address) = session.address() {
+        all["path"] = json!({
+            "remote": address.to_string(),
+            "kind": "direct",
+            "admitted_without_certificate": admitted_without_certificate(session.settings(), address),
+        });
+    }
+    if let Some(ending) = session.ending() {
+        all["end_reason"] = ending.reason.into();
+        all["end_text"] = ending.text.clone().into();
+    }
+    if let Some(transport) = session.transport() {
+        let (reliable, unreliable, unacknowledged) = transport.pending();
+        all["transport"] = json!({
+            "rtt_us": transport.rtt().map(|rtt| rtt.as_micros() as u64),
+            "send_rate": transport.rate(),
+            "lost_packets": transport.lost_packets(),
+            "pending_reliable": reliable,
+            "pending_unreliable": unreliable,
+            "unacknowledged_reliable": unacknowledged,
+        });
+    }
+    let next = session.poll_timeout(now);
+    if let Some(deadline) = next {
+        all["next"] = json!({
+            "in_us": deadline.at.saturating_since(now).as_micros() as u64,
+            "why": format!("{:?}", deadline.why),
+        });
+    }
+    all
+}
+
+fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
+    let (measured, remote_quality, jitter) = session.measure(now);
+    let connected = session.is_connected();
+    let mut status = SessionStatus {
+        ping: -1,
+        local_quality: measured.quality,
+        remote_quality: remote_quality.map_or(-1.0, |percent| f32::from(percent) / 100.0),
+        packets_out_per_second: measured.packets_out,
+        bytes_out_per_second: measured.bytes_out,
+        packets_in_per_second: measured.packets_in,
+        bytes_in_per_second: measured.bytes_in,
+        queue_time: u64::MAX,
+        max_jitter: jitter.map_or(-1, |j| clamped(j.as_micros() as u64)),
+        ..SessionStatus::default()
+    };
+    if let Some(transport) = session.transport() {
+        let (reliable, unreliable, unacknowledged) = transport.pending();
+        status.ping = transport
+            .rtt()
+            .map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000));
+        status.send_rate = clamped(transport.rate());
+        status.pending_reliable = clamped(reliable);
+        status.pending_unreliable = clamped(unreliable);
+        status.send_unacknowledged_reliable = clamped(unacknowledged);
+        if connected {
+            status.queue_time = transport.queue_delay().as_micros() as u64;
+        }
+    }
+    status
+}
+
+fn clamped(value: u64) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// On this machine or the local network.
+fn is_near(address: SocketAddr) -> bool {
+    match address.ip().to_canonical() {
+        std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        std::net::IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}

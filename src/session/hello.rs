@@ -1,0 +1,127 @@
+//! What each side of a handshake says of itself, and whether to believe it.
+
+use super::local::Local;
+use crate::crypto::identity::verify_binding;
+use crate::ids::{ConnectionId, SessionId, SteamId};
+use crate::settings::Settings;
+use crate::transport::{MAX_ACK_DELAY, Windows};
+use crate::wire::identity::IdentityPayload;
+use crate::wire::packet::INIT_SIZE;
+use crate::wire::params::Params;
+
+/// UDP payload of our datagrams, bytes: what every path of the internet carries.
+pub const DATAGRAM_SIZE: u16 = INIT_SIZE as u16;
+
+/// A peer's own words, checked.
+#[derive(Clone, Debug)]
+pub struct PeerHello {
+    /// Who it is.
+    pub steam_id: SteamId,
+    /// Its name for the session.
+    pub session: SessionId,
+    /// What it lets us start.
+    pub windows: Windows,
+    /// Its idle time-out, for explanations.
+    pub idle_timeout_ms: u32,
+    /// The ciphers it has in hardware.
+    pub aead: u8,
+    /// The largest datagram it takes.
+    pub max_datagram: u16,
+    /// With this it ends sessions it lost.
+    pub reset_token: Option<[u8; 16]>,
+}
+
+/// Whose hello it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// In message 3, of whoever began.
+    Initiator,
+    /// In message 2, of whoever answers.
+    Responder,
+}
+
+/// Nobody in particular: whom a responder addresses.
+pub const ANYONE: SteamId = SteamId(0);
+
+/// Why a hello is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disbelief {
+    /// Not what the protocol says it is.
+    Malformed,
+    /// The signature does not bind this handshake key to this steam id.
+    BadSignature,
+    /// It means to talk to somebody else.
+    NotForUs,
+}
+
+/// Writes our hello for a handshake.
+pub fn write(
+    local: &Local,
+    session: SessionId,
+    intended: SteamId,
+    settings: &Settings,
+    connection: ConnectionId,
+    out: &mut Vec<u8>,
+) {
+    let windows = Windows::of(settings);
+    let params = Params {
+        max_message: windows.max_message,
+        session_bytes: windows.session.0,
+        session_messages: windows.session.1,
+        channel_bytes: windows.channel.0,
+        channel_messages: windows.channel.1,
+        idle_timeout_ms: settings.session_idle_timeout.as_millis().try_into().unwrap_or(u32::MAX),
+        aead: local.aead_support,
+        reset_token: Some(local.reset_key.token(connection)),
+        max_ack_delay_us: MAX_ACK_DELAY.as_micros() as u32,
+        max_datagram: DATAGRAM_SIZE,
+    };
+    IdentityPayload {
+        session,
+        steam_id: local.steam_id,
+        intended,
+        identity_key: local.identity.public_key(),
+        not_after: 0,
+        signature: local.binding,
+        certificate: &[],
+        params,
+    }
+    .encode(out);
+}
+
+/// Reads a peer's hello. A responder does not know yet whom it answers, and addresses nobody.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn read(local: &Local, bytes: &[u8], remote_static: &[u8; 32], side: Side) -> Result<PeerHello, Disbelief> {
+    let payload = IdentityPayload::decode(bytes).map_err(|_| Disbelief::Malformed)?;
+    if payload.steam_id.0 == 0 {
+        return Err(Disbelief::Malformed);
+    }
+    verify_binding(
+        &payload.identity_key,
+        local.app_id,
+        payload.steam_id,
+        remote_static,
+        payload.not_after,
+        &payload.signature,
+    )
+    .map_err(|_| Disbelief::BadSignature)?;
+    if side == Side::Initiator && payload.intended != local.steam_id {
+        return Err(Disbelief::NotForUs);
+    }
+    let p = payload.params;
+    Ok(PeerHello {
+        steam_id: payload.steam_id,
+        session: payload.session,
+        windows: Windows {
+            session: (p.session_bytes, p.session_messages),
+            channel: (p.channel_bytes, p.channel_messages),
+            max_message: p.max_message,
+        },
+        idle_timeout_ms: p.idle_timeout_ms,
+        aead: p.aead,
+        max_datagram: p.max_datagram,
+        reset_token: p.reset_token,
+    })
+}

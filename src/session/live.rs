@@ -1,0 +1,465 @@
+//! A connected session: its packets, its signs of life, its agreement to end, and the restarted peer.
+
+use super::connection::Connection;
+use super::farewell::Farewell;
+use super::newcomer::{Newcomer, Word};
+use super::{Context, Outcome, Session, State, reason};
+use crate::drops::Dropped;
+use crate::machine::{Transmit, TransmitBuf};
+use crate::path::PathFrame;
+use crate::settings::Settings;
+use crate::time::{Deadline, Duration, Instant, Why};
+use crate::transport::{Control, Violation};
+use crate::wire::codec::Writer;
+use crate::wire::frame::{Frame, Frames};
+use crate::wire::packet::{DataHeader, TAG_SIZE};
+use std::net::SocketAddr;
+
+/// A silent peer is asked for a sign of life so often within TIMEOUT_CONNECTED.
+const PINGS: u32 = 4;
+
+/// A NAT keeps its binding this long at least (RFC 4787 section 4.3 asks for more; practice for this).
+const BINDING_LIFE: Duration = Duration::from_secs(15);
+
+/// Without so many unanswered pings no peer is given up: our own process may have slept.
+const LEAST_PINGS: u32 = 3;
+
+/// The old incarnation of a peer has so long to answer before a new one takes its place.
+const CHALLENGE: Duration = Duration::from_secs(1);
+
+/// Within it, it is asked so often.
+const CHALLENGE_PING: Duration = Duration::from_millis(200);
+
+/// The peer hears so often how well its packets arrive.
+const QUALITY_EVERY: Duration = Duration::from_secs(10);
+
+/// An idle session whose peer holds data back looks again after so long.
+const IDLE_RETRY: Duration = Duration::from_secs(1);
+
+/// When nobody uses the session.
+#[derive(Debug)]
+pub(super) struct Idle {
+    used_at: Instant,
+    /// The peer said: not before then.
+    not_before: Instant,
+    proposed: bool,
+}
+
+impl Idle {
+    /// Somebody uses it.
+    pub(super) fn renew(&mut self, now: Instant) {
+        self.used_at = now;
+        self.proposed = false;
+    }
+
+    fn due(&self, settings: &Settings) -> Instant {
+        (self.used_at + settings.session_idle_timeout).max(self.not_before)
+    }
+}
+
+/// A new incarnation of the peer that wants the session.
+pub(super) struct Challenger {
+    pub(super) newcomer: Box<Newcomer>,
+    deadline: Instant,
+    next_ping: Instant,
+}
+
+/// What only a connected session has.
+pub(super) struct Live {
+    pub(super) connection: Connection,
+    pub(super) challenger: Option<Challenger>,
+    pub(super) idle: Idle,
+    pub(super) remote_quality: Option<u8>,
+    heard_at: Instant,
+    next_ping: Instant,
+    pings: u32,
+    quality_at: Instant,
+}
+
+impl Live {
+    pub(super) fn new(now: Instant, connection: Connection) -> Live {
+        Live {
+            connection,
+            challenger: None,
+            idle: Idle {
+                used_at: now,
+                not_before: now,
+                proposed: false,
+            },
+            remote_quality: None,
+            heard_at: now,
+            next_ping: now,
+            pings: 0,
+            quality_at: now + QUALITY_EVERY / 2,
+        }
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.next_ping = now;
+        self.pings = 0;
+    }
+
+    pub(super) fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>) {
+        self.challenger = Some(Challenger {
+            newcomer,
+            deadline: now + CHALLENGE,
+            next_ping: now + CHALLENGE_PING,
+        });
+    }
+
+    fn ping_due(&self, settings: &Settings) -> Instant {
+        self.next_ping + ping_interval(settings)
+    }
+
+    fn is_dead(&self, now: Instant, settings: &Settings) -> bool {
+        self.heard_at + settings.timeout_connected <= now && self.pings >= LEAST_PINGS
+    }
+
+    pub(super) fn poll_timeout(&self, now: Instant, settings: &Settings) -> Deadline {
+        let mut next = Deadline::new(self.ping_due(settings), Why::Keepalive);
+        if self.pings >= LEAST_PINGS {
+            next = next.min(Deadline::new(self.heard_at + settings.timeout_connected, Why::Session));
+        }
+        if !self.idle.proposed {
+            next = next.min(Deadline::new(self.idle.due(settings), Why::Session));
+        }
+        if let Some(challenger) = &self.challenger {
+            next = next.min(Deadline::new(
+                challenger.deadline.min(challenger.next_ping),
+                Why::Session,
+            ));
+            if challenger.newcomer.wants_transmit() {
+                next = next.min(Deadline::new(now, Why::Transmit));
+            }
+        }
+        if let Some(at) = self.connection.paths.poll_timeout(now) {
+            next = next.min(Deadline::new(at, Why::Path));
+        }
+        next.min(Deadline::new(self.quality_at, Why::Keepalive))
+    }
+}
+
+fn ping_interval(settings: &Settings) -> Duration {
+    (settings.timeout_connected / PINGS).min(BINDING_LIFE)
+}
+
+/// What the frames of a packet came to, beyond the messages.
+enum Verdict {
+    Continue,
+    Violation(&'static str),
+    Close(i32, String),
+    IdleAgreed,
+}
+
+impl Session {
+    /// The peer's first packet after its yes: it may acknowledge our early data before the rest goes again.
+    pub(super) fn connect_acknowledged(
+        &mut self,
+        now: Instant,
+        connection: Connection,
+        number: u64,
+        frames: &[u8],
+        ctx: &mut Context<'_>,
+    ) {
+        let from = connection.paths.active();
+        self.state = State::Connected(Box::new(Live::new(now, connection)));
+        self.handle_frames(now, from, number, frames, ctx);
+        if self.is_connected() {
+            if let Some(transport) = &mut self.transport {
+                transport.open();
+            }
+            self.cell.set_open(true);
+        }
+    }
+
+    /// The peer may be somewhere else now.
+    pub(super) fn note_path(&mut self, from: SocketAddr, newest: bool, ctx: &mut Context<'_>) {
+        if let State::Connected(live) = &mut self.state
+            && live.connection.paths.active() != from
+        {
+            live.connection.paths.handle_packet(from, newest, ctx.random.next_u64());
+        }
+    }
+
+    pub(super) fn handle_live_data(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        header: &DataHeader,
+        datagram: &mut [u8],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Dropped> {
+        let (State::Connected(live), Some(transport)) = (&mut self.state, &mut self.transport) else {
+            return Err(Dropped::UnknownConnection);
+        };
+        if let Some(challenger) = &mut live.challenger
+            && challenger.newcomer.connection.local == header.destination
+        {
+            if challenger.newcomer.handle_data(now, header, datagram)? == Word::Cancelled {
+                live.challenger = None;
+            }
+            return Ok(());
+        }
+        let opened = match live
+            .connection
+            .open(now, header, datagram, transport.probe_timeout() * 3)
+        {
+            Ok(opened) => opened,
+            Err(Dropped::Replayed) => {
+                self.meter.count_duplicate();
+                return Err(Dropped::Replayed);
+            }
+            Err(why) => {
+                if live.connection.is_worn_out() {
+                    self.fail(
+                        now,
+                        5,
+                        reason::BAD_CRYPT,
+                        "Too many forged packets for the cipher in use",
+                    );
+                }
+                return Err(why);
+            }
+        };
+        self.meter.count_in(now, datagram.len(), opened.number);
+        live.heard(now);
+        if let Some(challenger) = live.challenger.take() {
+            // The old incarnation answers: two devices with one steam id must not take turns.
+            let text = "Another endpoint with this steam id is connected to the peer";
+            let Newcomer {
+                connection,
+                next_number,
+                ..
+            } = *challenger.newcomer;
+            self.farewell = Some(Farewell::close(
+                now,
+                connection,
+                next_number,
+                reason::GENERIC,
+                text,
+                None,
+            ));
+        }
+        self.handle_frames(now, from, opened.number, &datagram[opened.frames], ctx);
+        self.note_path(from, opened.newest, ctx);
+        Ok(())
+    }
+
+    /// Takes the frames of an opened packet.
+    pub(super) fn handle_frames(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        number: u64,
+        frames: &[u8],
+        ctx: &mut Context<'_>,
+    ) {
+        let (State::Connected(live), Some(transport)) = (&mut self.state, &mut self.transport) else {
+            return;
+        };
+        let mut reader = Frames::new(frames);
+        let mut ack_eliciting = false;
+        let mut verdict = Verdict::Continue;
+        loop {
+            let frame = match reader.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => {
+                    verdict = Verdict::Violation("a packet breaks the format");
+                    break;
+                }
+            };
+            ack_eliciting |= frame.is_ack_eliciting();
+            match transport.handle_frame(now, &frame, ctx.drops) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(Violation(text)) => {
+                    verdict = Verdict::Violation(text);
+                    break;
+                }
+            }
+            match frame {
+                Frame::Close { reason, text } => {
+                    verdict = Verdict::Close(reason as i32, text.to_owned());
+                    break;
+                }
+                Frame::IdlePropose => {
+                    let remaining = live.idle.due(&self.settings).saturating_since(now);
+                    // Both timers ran from nearly the same moment: a little early is not worth another round.
+                    if transport.holds_reliable() {
+                        transport.push_control(Control::IdleRefuse(IDLE_RETRY.as_millis() as u64));
+                    } else if remaining < IDLE_RETRY / 4 {
+                        transport.push_control(Control::IdleConsent);
+                    } else {
+                        transport.push_control(Control::IdleRefuse(remaining.as_millis() as u64));
+                    }
+                }
+                Frame::IdleConsent if live.idle.proposed && !transport.holds_reliable() => {
+                    verdict = Verdict::IdleAgreed;
+                    break;
+                }
+                Frame::IdleRefuse { remaining_ms } if live.idle.proposed => {
+                    live.idle.proposed = false;
+                    let span = Duration::from_millis(remaining_ms).min(self.settings.session_idle_timeout);
+                    live.idle.not_before = now + span.max(IDLE_RETRY / 4);
+                }
+                Frame::Quality { percent } => live.remote_quality = Some(percent),
+                Frame::PathProbe(token) => live.connection.paths.handle_probe(from, token),
+                Frame::PathReply(token) => {
+                    if let Some(moved) = live.connection.paths.handle_reply(now, token) {
+                        transport.handle_path_change(moved.rtt);
+                    }
+                }
+                _ => {}
+            }
+        }
+        transport.handle_packet(now, number, ack_eliciting);
+        if let Some(largest) = transport.next_number().1 {
+            live.connection.handle_acked(largest);
+        }
+        let before = ctx.deliveries.len();
+        ctx.deliveries.extend(transport.take_ready());
+        if ctx.deliveries.len() > before {
+            live.idle.renew(now);
+            for delivery in &ctx.deliveries[before..] {
+                if self.last_channel != Some(delivery.channel) {
+                    self.last_channel = Some(delivery.channel);
+                    self.channels.insert(delivery.channel);
+                }
+            }
+        }
+        match verdict {
+            Verdict::Continue => {}
+            Verdict::Violation(text) => {
+                self.fail(now, 5, reason::GENERIC, format!("The peer broke the protocol: {text}"));
+            }
+            Verdict::Close(reason, text) => self.handle_close(now, reason, &text),
+            Verdict::IdleAgreed => {
+                self.close(now, reason::IDLE, "Session idle timeout");
+                self.outcomes.push(Outcome::Ended);
+            }
+        }
+    }
+
+    pub(super) fn handle_live_timeout(&mut self, now: Instant) {
+        let (State::Connected(live), Some(transport)) = (&mut self.state, &mut self.transport) else {
+            return;
+        };
+        if let Some(challenger) = &mut live.challenger {
+            if challenger.deadline <= now {
+                if let Some(challenger) = live.challenger.take() {
+                    self.replace(challenger.newcomer);
+                }
+                return;
+            }
+            if challenger.next_ping <= now {
+                challenger.next_ping = now + CHALLENGE_PING;
+                transport.ping();
+            }
+        }
+        if live.is_dead(now, &self.settings) {
+            let silent_ms = now.saturating_since(live.heard_at).as_millis();
+            self.fail(
+                now,
+                5,
+                reason::TIMEOUT,
+                format!("Connection dropped: nothing heard for {silent_ms} ms"),
+            );
+            return;
+        }
+        if live.ping_due(&self.settings) <= now {
+            live.next_ping = now;
+            live.pings += 1;
+            transport.ping();
+        }
+        if !live.idle.proposed && live.idle.due(&self.settings) <= now {
+            if transport.holds_reliable() {
+                live.idle.not_before = now + IDLE_RETRY;
+            } else {
+                live.idle.proposed = true;
+                transport.push_control(Control::IdlePropose);
+            }
+        }
+        if live.quality_at <= now {
+            live.quality_at = now + QUALITY_EVERY;
+            let quality = self.meter.measured(now).quality;
+            if quality >= 0.0 {
+                transport.push_control(Control::Quality((quality * 100.0).round() as u8));
+            }
+        }
+    }
+
+    pub(super) fn poll_live(&mut self, now: Instant, out: &mut TransmitBuf) -> Option<Transmit> {
+        let (State::Connected(live), Some(transport)) = (&mut self.state, &mut self.transport) else {
+            return None;
+        };
+        if let Some(challenger) = &mut live.challenger
+            && let Some(remote) = challenger.newcomer.poll_transmit(&mut out.bytes)
+        {
+            return Some(Transmit {
+                remote,
+                segment_size: out.bytes.len(),
+            });
+        }
+        let connection = &mut live.connection;
+        let bytes = &mut out.bytes;
+        if let Some((remote, frame)) = connection.paths.poll_frame(now) {
+            let (number, acked) = transport.next_number();
+            let header = connection.begin_packet(number, acked, bytes)?;
+            let frame = match frame {
+                PathFrame::Probe(token) => Frame::PathProbe(token),
+                PathFrame::Reply(token) => Frame::PathReply(token),
+            };
+            frame.write(&mut Writer::new(bytes, header + 16));
+            connection.seal(number, bytes, 0, header).ok()?;
+            transport.handle_sent_bare(now, bytes.len());
+            self.meter.count_out(now, bytes.len());
+            return Some(Transmit {
+                remote,
+                segment_size: bytes.len(),
+            });
+        }
+        let room = super::packet_room(&self.settings, connection);
+        let mut segment_size = 0;
+        for _ in 0..out.max_segments {
+            let start = bytes.len();
+            let (number, acked) = transport.next_number();
+            let Some(header) = connection.begin_packet(number, acked, bytes) else {
+                break;
+            };
+            let full = if segment_size == 0 {
+                room
+            } else {
+                segment_size - header - TAG_SIZE
+            };
+            let limit = start + header + full;
+            if !transport.write_packet(now, &mut Writer::new(bytes, limit)) {
+                bytes.truncate(start);
+                break;
+            }
+            if connection.seal(number, bytes, start, header).is_err() {
+                bytes.truncate(start);
+                break;
+            }
+            let size = bytes.len() - start;
+            debug_assert!(size <= header + room + TAG_SIZE);
+            transport.handle_sent(now, size);
+            self.meter.count_out(now, size);
+            // Equal segments only, the last may be shorter; a short first one would make all short.
+            if segment_size == 0 {
+                segment_size = size;
+            }
+            if size < segment_size.max(room / 2) || bytes.len() + segment_size > MAX_BURST_BYTES {
+                break;
+            }
+        }
+        (segment_size > 0).then(|| Transmit {
+            remote: connection.paths.active(),
+            segment_size,
+        })
+    }
+}
+
+/// The most one call of the operating system takes as segments, bytes (a UDP datagram's own limit).
+const MAX_BURST_BYTES: usize = 65_000;

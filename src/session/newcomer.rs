@@ -1,0 +1,115 @@
+//! Somebody whose handshake stands and whom the app has not accepted.
+//!
+//! Costs a bounded amount however much it sends: its keys, and the frames of one early packet. Other data
+//! is dropped unacknowledged, so it stays in the sender's buffer.
+
+use super::connection::Connection;
+use crate::drops::Dropped;
+use crate::time::{Duration, Instant};
+use crate::wire::codec::Writer;
+use crate::wire::frame::{Frame, Frames};
+use crate::wire::packet::{DataHeader, TAG_SIZE};
+use std::net::SocketAddr;
+
+/// Old keys of a connection nobody accepted are kept for so long.
+const OLD_KEY_LIFETIME: Duration = Duration::from_secs(3);
+
+/// The early packet of a newcomer: its frames, opened.
+#[derive(Debug)]
+pub struct Early {
+    /// Its packet number.
+    pub number: u64,
+    /// Its frames.
+    pub frames: Box<[u8]>,
+}
+
+/// A complete handshake waiting for a yes.
+pub struct Newcomer {
+    /// Keys, ids, address.
+    pub connection: Connection,
+    /// What it sent along.
+    pub early: Option<Early>,
+    /// Number of the next packet we send.
+    pub next_number: u64,
+    /// When it was heard last.
+    pub heard_at: Instant,
+    hold_due: bool,
+}
+
+/// What a newcomer's packet came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It still waits.
+    Waits,
+    /// It took its request back.
+    Cancelled,
+}
+
+impl Newcomer {
+    /// A handshake was completed just now.
+    pub fn new(now: Instant, connection: Connection) -> Newcomer {
+        Newcomer {
+            connection,
+            early: None,
+            next_number: 0,
+            heard_at: now,
+            hold_due: true,
+        }
+    }
+
+    /// It repeats its last handshake message: our HOLD was lost.
+    pub fn handle_repeat(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.hold_due = true;
+    }
+
+    /// Takes a packet of it.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn handle_data(&mut self, now: Instant, header: &DataHeader, datagram: &mut [u8]) -> Result<Word, Dropped> {
+        if header.phase {
+            return Err(Dropped::NotAccepted); // nobody needs a second key before anything was said
+        }
+        let opened = self.connection.open(now, header, datagram, OLD_KEY_LIFETIME)?;
+        self.heard_at = now;
+        let plaintext = &datagram[opened.frames];
+        let mut frames = Frames::new(plaintext);
+        loop {
+            match frames.next_frame() {
+                Ok(Some(Frame::Close { .. })) => return Ok(Word::Cancelled),
+                Ok(Some(Frame::Message(_))) if self.early.is_none() => {
+                    self.early = Some(Early {
+                        number: opened.number,
+                        frames: plaintext.into(),
+                    });
+                    return Ok(Word::Waits);
+                }
+                Ok(Some(Frame::Message(_))) => return Err(Dropped::NotAccepted),
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(Word::Waits),
+                Err(_) => return Ok(Word::Cancelled), // an authenticated peer that breaks the format
+            }
+        }
+    }
+
+    /// Tells it to keep waiting, when that is due.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        if !std::mem::take(&mut self.hold_due) {
+            return None;
+        }
+        let number = self.next_number;
+        let start = out.len();
+        let header = self.connection.begin_packet(number, None, out)?;
+        Frame::Hold.write(&mut Writer::new(out, start + header + 16));
+        self.connection.seal(number, out, start, header).ok()?;
+        self.next_number += 1;
+        debug_assert!(out.len() - start <= header + 16 + TAG_SIZE);
+        Some(self.connection.paths.active())
+    }
+
+    /// Is something to be sent?
+    pub fn wants_transmit(&self) -> bool {
+        self.hold_due
+    }
+}
