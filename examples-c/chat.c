@@ -227,6 +227,13 @@ static void take_line(struct chat *chat, const char *line)
         say(chat, line);
 }
 
+static void end_line(struct chat *chat)
+{
+    chat->line[chat->line_length] = '\0';
+    chat->line_length = 0;
+    take_line(chat, chat->line);
+}
+
 /* Waits up to a frame for input, and takes the lines that are complete. A line too long is taken in pieces. */
 static void read_input(struct chat *chat)
 {
@@ -241,14 +248,14 @@ static void read_input(struct chat *chat)
     for (ssize_t i = 0; i < count; i++) {
         if (bytes[i] != '\n')
             chat->line[chat->line_length++] = bytes[i];
-        if (bytes[i] == '\n' || chat->line_length == LINE_SIZE - 1) {
-            chat->line[chat->line_length] = '\0';
-            chat->line_length = 0;
-            take_line(chat, chat->line);
-        }
+        if (bytes[i] == '\n' || chat->line_length == LINE_SIZE - 1)
+            end_line(chat);
     }
-    if (count <= 0)
+    if (count <= 0) {
         chat->input_ended = 1;
+        if (chat->line_length > 0) /* the last line may lack its newline */
+            end_line(chat);
+    }
 }
 
 /* One turn, as a game would take once a frame. No call of the library waits for the network. */
