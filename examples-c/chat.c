@@ -103,6 +103,8 @@ static void answer(struct chat *chat, const char *line)
         printf("* %" PRIu64 " is refused: the room is full\n", caller);
     } else if (!snm_accept_session_with_user(chat->endpoint, caller)) {
         printf("* %" PRIu64 " does not wait any more\n", caller);
+    } else {
+        printf("* %" PRIu64 " is let in\n", caller);
     }
     ask(chat);
 }

@@ -11,27 +11,21 @@ examples=$(cd "$1" && pwd)
 
 FILE_BYTES=1048576
 
-# capture_start FILE PORT
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo -n)
+
+# capture_start PORT: into $scratch/capture, which tcpdump itself, having dropped its rights, might not write.
 capture_start() {
-    local as_root=()
-    [ "$(id -u)" = 0 ] || as_root=(sudo -n)
-    "${as_root[@]}" tcpdump -i lo -s 0 -B 32768 --immediate-mode -U -w - "udp port $2" >"$1" 2>"$scratch/tcpdump.log" &
-    capture_pid=$!
-    local tries=0
-    until grep -q 'listening on' "$scratch/tcpdump.log"; do
-        tries=$((tries + 1))
-        if [ "$tries" -gt 100 ] || ! kill -0 "$capture_pid" 2>/dev/null; then
-            cat "$scratch/tcpdump.log"
-            return 1
-        fi
-        sleep 0.1
-    done
+    # shellcheck disable=SC2016 # for the inner bash
+    start tcpdump bash -c 'exec "$@" >"$0"' "$scratch/capture" \
+        "${as_root[@]}" timeout 120 tcpdump -i lo -s 0 -B 32768 --immediate-mode -U -w - "udp port $1"
+    wait_for tcpdump "listening on"
 }
 
 capture_stop() {
     sleep 0.5 # the last datagrams are still on their way through tcpdump
-    kill "$capture_pid"
-    wait "$capture_pid" || true
+    "${as_root[@]}" kill "${program_pid[tcpdump]}"
+    finish tcpdump || true
     grep 'dropped by kernel' "$scratch/tcpdump.log"
     grep -q '^0 packets dropped by kernel' "$scratch/tcpdump.log"
 }
@@ -50,7 +44,7 @@ chat_cannot_be_read() {
     echo "the treasure lies under the old oak, seven steps north of the well" >"$scratch/question"
     echo "then bring two shovels and a lantern, and tell nobody else about it" >"$scratch/answer"
     start bert "$examples/chat" --id 1002
-    capture_start "$scratch/capture" "$(port_of bert)"
+    capture_start "$(port_of bert)"
     start anna "$examples/chat" --id 1001 --peer "1002@$(address_of bert)"
     say anna "$(cat "$scratch/question")"
     wait_for bert "accept? [y/n]"
@@ -77,7 +71,7 @@ file_cannot_be_read() {
     make_secret
     mkdir "$scratch/out"
     start receiver "$examples/sendfile" recv --id 1002 --out "$scratch/out" --once
-    capture_start "$scratch/capture" "$(port_of receiver)"
+    capture_start "$(port_of receiver)"
     "$examples/sendfile" send --id 1001 --peer "1002@$(address_of receiver)" "$scratch/secret"
     finish receiver
     capture_stop
@@ -90,8 +84,8 @@ clear_text_would_be_found() {
     local port=40999 status=0
     open_programs
     make_secret
-    capture_start "$scratch/capture" "$port"
-    tail -c 100000 "$scratch/secret" | head -c 200 >"/dev/udp/127.0.0.1/$port"
+    capture_start "$port"
+    head -c 500200 "$scratch/secret" | tail -c 200 >"/dev/udp/127.0.0.1/$port"
     capture_stop
     judge "$scratch/capture" 1 "$scratch/secret" || status=$?
     [ "$status" = 1 ]

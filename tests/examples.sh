@@ -123,9 +123,9 @@ sendfile_never_overwrites() {
 sendfile_leaves_no_part_when_the_sender_dies() {
     open_programs
     mkdir "$scratch/out"
+    truncate -s 8G "$scratch/huge" # sparse: takes no room, and long enough to send to be killed in the middle
     start receiver "$examples/sendfile" recv --id 1002 --out "$scratch/out" --once
-    # Slow enough to be killed in the middle.
-    start sender "$examples/sendfile" send --id 1001 --peer "1002@$(address_of receiver)" --lag 300 "$library"
+    start sender "$examples/sendfile" send --id 1001 --peer "1002@$(address_of receiver)" --lag 25 "$scratch/huge"
     wait_for receiver "receiving"
     kill -9 "${program_pid[sender]}"
     if finish sender; then return 1; fi

@@ -33,25 +33,32 @@ while_waiting() {
     done
 }
 
+# wait_for, and show what was said meanwhile in the order in which it was said
+see() {
+    wait_for "$@"
+    sleep 0.2
+    while_waiting
+}
+
 chat() {
     heading "1. Two processes talk by steam id"
     start bert "$examples/chat" --id 1002
+    see bert "listens at"
     start anna "$examples/chat" --id 1001 --peer "1002@$(address_of bert)"
-    wait_for anna "listens at"
+    see anna "listens at"
     say anna "Hello 1002, this is 1001. Can you read me?"
-    wait_for bert "accept? [y/n]"
+    see bert "accept? [y/n]"
     sleep 1 # somebody thinks
     say bert y
-    wait_for bert "1001: Hello 1002"
-    say bert "Loud and clear. You had to be let in first."
-    wait_for anna "1002: Loud and clear"
+    see bert "1001: Hello 1002"
+    say bert "Loud and clear, now that you are let in."
+    see anna "1002: Loud and clear"
     say anna "And nobody in between can read this."
-    wait_for bert "1001: And nobody"
+    see bert "1001: And nobody"
     say anna /quit
     finish anna
-    wait_for bert "1001 is gone"
+    see bert "1001 is gone"
     finish bert
-    while_waiting
 }
 
 # Real content: the library, what it is built of, and the Rust standard library, until it is large enough.
