@@ -1,0 +1,150 @@
+#define _POSIX_C_SOURCE 200809L
+#include "example.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static volatile sig_atomic_t stop_flag; /* a signal handler can reach nothing else */
+
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    stop_flag = 1;
+}
+
+void catch_stop(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_stop;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int stop_requested(void)
+{
+    return stop_flag;
+}
+
+void print_safely(FILE *out, const void *text, size_t size)
+{
+    const unsigned char *byte = text;
+
+    for (size_t i = 0; i < size; i++) {
+        /* U+0080 to U+009F, the second set of control characters, is C2 80 to C2 9F in UTF-8. */
+        int second_set = byte[i] == 0xc2 && i + 1 < size && byte[i + 1] >= 0x80 && byte[i + 1] < 0xa0;
+
+        if (second_set)
+            i++;
+        fputc(second_set || byte[i] < 0x20 || byte[i] == 0x7f ? '?' : byte[i], out);
+    }
+}
+
+uint64_t parse_steam_id(const char *text)
+{
+    char *end;
+
+    if (*text < '0' || *text > '9')
+        return 0;
+    errno = 0;
+    unsigned long long id = strtoull(text, &end, 10);
+    return *end == '\0' && errno == 0 ? (uint64_t)id : 0;
+}
+
+struct options options_default(void)
+{
+    struct options options;
+
+    memset(&options, 0, sizeof options);
+    options.bind = "127.0.0.1:0";
+    return options;
+}
+
+/* "1002@127.0.0.1:7002" */
+static int take_peer(struct options *options, char *value)
+{
+    char *at = strchr(value, '@');
+
+    if (!at || options->peer_count == EXAMPLE_MAX_PEERS)
+        return 0;
+    *at = '\0';
+    uint64_t id = parse_steam_id(value);
+    options->peers[options->peer_count].id = id;
+    options->peers[options->peer_count].address = at + 1;
+    options->peer_count++;
+    return id != 0;
+}
+
+static int take_number(const char *value, double highest, double *number)
+{
+    char *end;
+
+    *number = strtod(value, &end);
+    return end != value && *end == '\0' && *number >= 0 && *number <= highest;
+}
+
+int options_take(struct options *options, int argc, char **argv, int *at)
+{
+    const char *name = argv[*at];
+
+    if (strcmp(name, "--allow-lan") == 0) {
+        options->allow_lan = 1;
+        return 1;
+    }
+    if (strcmp(name, "--id") != 0 && strcmp(name, "--bind") != 0 && strcmp(name, "--peer") != 0
+        && strcmp(name, "--loss") != 0 && strcmp(name, "--lag") != 0)
+        return 0;
+    if (*at + 1 >= argc) {
+        fprintf(stderr, "%s needs a value\n", name);
+        return -1;
+    }
+
+    char *value = argv[++*at];
+    double lag = 0;
+    int right = 1;
+    if (strcmp(name, "--id") == 0)
+        right = (options->id = parse_steam_id(value)) != 0;
+    else if (strcmp(name, "--bind") == 0)
+        options->bind = value;
+    else if (strcmp(name, "--peer") == 0)
+        right = take_peer(options, value);
+    else if (strcmp(name, "--loss") == 0)
+        right = take_number(value, 100, &options->loss_percent);
+    else if ((right = take_number(value, 5000, &lag)) != 0)
+        options->lag_ms = (int)lag;
+    if (!right)
+        fprintf(stderr, "%s: \"%s\" will not do\n", name, value);
+    return right ? 1 : -1;
+}
+
+snm_endpoint *options_open(const struct options *options, snm_config *config)
+{
+    snm_endpoint *endpoint = NULL;
+    int right = snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)options->id) == SNM_RESULT_OK
+        && snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, options->bind) == SNM_RESULT_OK
+        && snm_config_set_int(config, SNM_CONFIG_IP_ALLOW_WITHOUT_AUTH, options->allow_lan) == SNM_RESULT_OK
+        && snm_config_set_float(config, SNM_CONFIG_FAKE_PACKET_LOSS_SEND, options->loss_percent) == SNM_RESULT_OK
+        && snm_config_set_float(config, SNM_CONFIG_FAKE_PACKET_LOSS_RECV, options->loss_percent) == SNM_RESULT_OK
+        && snm_config_set_int(config, SNM_CONFIG_FAKE_PACKET_LAG_SEND, options->lag_ms) == SNM_RESULT_OK
+        && snm_config_set_int(config, SNM_CONFIG_FAKE_PACKET_LAG_RECV, options->lag_ms) == SNM_RESULT_OK
+        && snm_endpoint_create(config, &endpoint) == SNM_RESULT_OK;
+
+    if (!right)
+        fprintf(stderr, "cannot open the endpoint: %s\n", snm_last_error());
+    for (int i = 0; right && i < options->peer_count; i++) {
+        right = snm_add_peer_address(endpoint, options->peers[i].id, options->peers[i].address) == SNM_RESULT_OK;
+        if (!right)
+            fprintf(stderr, "cannot use the address of %" PRIu64 ": %s\n", options->peers[i].id, snm_last_error());
+    }
+    snm_config_destroy(config);
+    if (!right) {
+        snm_endpoint_destroy(endpoint);
+        endpoint = NULL;
+    }
+    return endpoint;
+}

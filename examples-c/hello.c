@@ -1,0 +1,101 @@
+/*
+ * Two endpoints in one process say hello to each other over 127.0.0.1.
+ *
+ *     cc hello.c $(pkg-config --cflags --libs steamnetmsg) -o hello && ./hello
+ *
+ * Exits with 0 only if the greeting was delivered and answered.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <steamnetmsg.h>
+
+#define ANNA UINT64_C(1001)
+#define BERT UINT64_C(1002)
+
+enum { CHANNEL = 0, PATIENCE_MS = 5000 };
+
+/* An endpoint is one local identity: a steam id and its UDP socket. */
+static snm_endpoint *open_endpoint(uint64_t steam_id)
+{
+    snm_endpoint *endpoint = NULL;
+    snm_config *config = snm_config_create();
+
+    snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id);
+    snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0"); /* a free port of our own machine */
+    if (snm_endpoint_create(config, &endpoint) != SNM_RESULT_OK)
+        fprintf(stderr, "cannot open an endpoint for %" PRIu64 ": %s\n", steam_id, snm_last_error());
+    snm_config_destroy(config);
+    return endpoint;
+}
+
+/* Tells one endpoint where the owner of a steam id can be reached. */
+static int introduce(snm_endpoint *to, snm_endpoint *peer, uint64_t peer_id)
+{
+    char address[128];
+
+    if (snm_endpoint_local_address(peer, address, sizeof address) != SNM_RESULT_OK)
+        return 0;
+    printf("%" PRIu64 " is at %s\n", peer_id, address);
+    return snm_add_peer_address(to, peer_id, address) == SNM_RESULT_OK;
+}
+
+static int say(snm_endpoint *endpoint, uint64_t to, const char *text)
+{
+    snm_result result = snm_send_message_to_user(endpoint, to, text, (uint32_t)strlen(text), SNM_SEND_RELIABLE, CHANNEL);
+
+    if (result != SNM_RESULT_OK)
+        fprintf(stderr, "cannot send to %" PRIu64 ": %s\n", to, snm_result_name(result));
+    return result == SNM_RESULT_OK;
+}
+
+/*
+ * Waits for one message, accepting whoever asks on the way. A game does the same once a frame, without waiting.
+ * 1 when the message is the expected one.
+ */
+static int hear(snm_endpoint *endpoint, uint64_t me, const char *expected)
+{
+    const int64_t deadline = snm_time_now() + PATIENCE_MS * INT64_C(1000);
+    snm_event event = SNM_EVENT_INIT;
+    snm_message *message = NULL;
+
+    while (snm_receive_messages_on_channel(endpoint, CHANNEL, &message, 1) == 0) {
+        while (snm_poll_event(endpoint, &event)) {
+            if (event.type == SNM_EVENT_SESSION_REQUEST) {
+                printf("%" PRIu64 " is asked: %" PRIu64 " wants to talk; it accepts\n", me, event.remote_steam_id);
+                snm_accept_session_with_user(endpoint, event.remote_steam_id);
+            } else if (event.type == SNM_EVENT_SESSION_FAILED) {
+                fprintf(stderr, "session with %" PRIu64 " failed: %s\n", event.remote_steam_id, event.debug_message);
+                return 0;
+            }
+        }
+        if (snm_time_now() >= deadline) {
+            fprintf(stderr, "%" PRIu64 " heard nothing for %d ms\n", me, PATIENCE_MS);
+            return 0;
+        }
+        snm_wait(endpoint, 100);
+    }
+    printf("%" PRIu64 " reads \"%.*s\" from %" PRIu64 "\n", me, (int)message->size, (const char *)message->payload,
+           message->identity);
+    int right = message->size == strlen(expected) && memcmp(message->payload, expected, message->size) == 0;
+    snm_message_release(message); /* every received message is released exactly once */
+    return right;
+}
+
+int main(void)
+{
+    snm_endpoint *anna = open_endpoint(ANNA);
+    snm_endpoint *bert = open_endpoint(BERT);
+
+    int worked = anna && bert
+        && introduce(anna, bert, BERT) && introduce(bert, anna, ANNA)
+        && say(anna, BERT, "hello")                  /* opens the session and asks Bert */
+        && hear(bert, BERT, "hello")                 /* Bert accepts, then reads */
+        && say(bert, ANNA, "hello to you too")
+        && hear(anna, ANNA, "hello to you too");     /* who sent first is not asked */
+
+    snm_endpoint_destroy(anna); /* closes the session and tells Bert; NULL is fine */
+    snm_endpoint_destroy(bert);
+    puts(worked ? "it works" : "it does not work");
+    return worked ? 0 : 1;
+}

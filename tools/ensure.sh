@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# tools/ensure.sh COMMAND...: makes sure each command is there; what is missing is installed on Debian and its kin,
+# and named elsewhere. Fails if something is still missing.
+set -euo pipefail
+
+package_of() {
+    case $1 in
+        cc) echo gcc ;;
+        readelf | nm) echo binutils ;;
+        *) echo "$1" ;;
+    esac
+}
+
+missing=()
+for command in "$@"; do
+    if [ "$command" = cargo ]; then
+        command -v cargo >/dev/null || {
+            echo "Rust is missing. Get it from https://rustup.rs (version 1.89 or newer), then try again:" >&2
+            echo "    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2
+            exit 1
+        }
+    elif ! command -v "$command" >/dev/null; then
+        missing+=("$(package_of "$command")")
+    fi
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+if ! command -v apt-get >/dev/null || ! { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }; then
+    echo "Please install: ${missing[*]}" >&2
+    exit 1
+fi
+echo "installing ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export DEBIAN_FRONTEND=noninteractive
+install_missing() {
+    "${as_root[@]}" apt-get update && "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}"
+}
+install_missing >"$log" 2>&1 || {
+    cat "$log" >&2
+    exit 1
+}
