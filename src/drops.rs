@@ -93,11 +93,7 @@ impl DropCounts {
 
     /// Names and counts of the reasons that occurred.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Dropped::NAMES
-            .iter()
-            .zip(self.0)
-            .filter(|(_, n)| *n > 0)
-            .map(|(name, n)| (*name, n))
+        Dropped::NAMES.iter().zip(self.0).filter(|(_, n)| *n > 0).map(|(name, n)| (*name, n))
     }
 }
 
@@ -111,10 +107,7 @@ mod tests {
         counts.add(Dropped::Replayed);
         counts.add(Dropped::Replayed);
         counts.add(Dropped::EventOverflow);
-        assert_eq!(
-            counts.iter().collect::<Vec<_>>(),
-            [("replayed", 2), ("event_overflow", 1)]
-        );
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [("replayed", 2), ("event_overflow", 1)]);
         assert_eq!(counts.total(), 3);
     }
 }

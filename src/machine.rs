@@ -38,10 +38,7 @@ pub struct TransmitBuf {
 impl TransmitBuf {
     /// An empty buffer for a socket that takes `max_segments` equal datagrams at once.
     pub fn new(max_segments: usize) -> TransmitBuf {
-        TransmitBuf {
-            bytes: Vec::with_capacity(65_536),
-            max_segments: max_segments.max(1),
-        }
+        TransmitBuf { bytes: Vec::with_capacity(65_536), max_segments: max_segments.max(1) }
     }
 }
 

@@ -56,11 +56,7 @@ impl RangeSet {
     /// Is every number of the range in it?
     pub fn contains_all(&self, range: Range<u64>) -> bool {
         let at = self.0.partition_point(|r| r.end <= range.start);
-        range.is_empty()
-            || self
-                .0
-                .get(at)
-                .is_some_and(|r| r.start <= range.start && range.end <= r.end)
+        range.is_empty() || self.0.get(at).is_some_and(|r| r.start <= range.start && range.end <= r.end)
     }
 
     /// The parts of `range` that are not in the set.

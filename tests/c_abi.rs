@@ -17,10 +17,7 @@ fn root() -> &'static Path {
 /// The shared library that was built beside this test.
 fn library() -> PathBuf {
     let test = env::current_exe().expect("a test knows where it is");
-    let library = test
-        .parent()
-        .expect("a file lies in a folder")
-        .join("libsteamnetmsg.so");
+    let library = test.parent().expect("a file lies in a folder").join("libsteamnetmsg.so");
     assert!(library.exists(), "{} was not built", library.display());
     library
 }
@@ -38,27 +35,15 @@ fn folder(test: &str) -> PathBuf {
 
 fn compiler(language: &[&str]) -> Command {
     let mut command = Command::new(language[0]);
-    command
-        .args(&language[1..])
-        .args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-g"]);
+    command.args(&language[1..]).args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-g"]);
     command.arg("-I").arg(root().join("include"));
     command
 }
 
 fn succeed(command: &mut Command) {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (said, warned) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "{command:?}\n{}\n{said}{warned}",
-        output.status
-    );
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{}\n{said}{warned}", output.status);
 }
 
 /// Compiles a program as C and as C++ and runs both.
@@ -84,11 +69,8 @@ fn run(program: &str) {
 #[test]
 fn the_header_alone_is_clean_c_and_cpp() {
     let source = folder("header").join("alone.c");
-    fs::write(
-        &source,
-        "#include \"steamnetmsg.h\"\n#include \"steamnetmsg.h\"\nint main(void) { return 0; }\n",
-    )
-    .expect("written");
+    fs::write(&source, "#include \"steamnetmsg.h\"\n#include \"steamnetmsg.h\"\nint main(void) { return 0; }\n")
+        .expect("written");
     for language in [C, CPP] {
         succeed(compiler(language).arg("-fsyntax-only").arg(&source));
     }
@@ -142,12 +124,6 @@ fn sending_keeps_its_limits_and_flags() {
 fn the_library_leaves_memory_when_unloaded() {
     let folder = folder("unload");
     let binary = folder.join("unload");
-    succeed(
-        compiler(C)
-            .arg(root().join("tests/c/unload.c"))
-            .arg("-o")
-            .arg(&binary)
-            .arg("-ldl"),
-    );
+    succeed(compiler(C).arg(root().join("tests/c/unload.c")).arg("-o").arg(&binary).arg("-ldl"));
     succeed(Command::new(&binary).arg(library()));
 }

@@ -8,9 +8,7 @@ use std::process::Command;
 use std::{env, fs};
 
 fn library() -> PathBuf {
-    env::current_exe()
-        .expect("a test knows where it is")
-        .with_file_name("libsteamnetmsg.so")
+    env::current_exe().expect("a test knows where it is").with_file_name("libsteamnetmsg.so")
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
@@ -19,11 +17,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
         .arg(library())
         .output()
         .unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(
-        output.status.success(),
-        "{program}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("symbol names are ASCII")
 }
 
@@ -32,9 +26,7 @@ fn declared() -> BTreeSet<String> {
     let header =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/include/steamnetmsg.h")).expect("it is committed");
     let calls = header.split("SNM_CALL snm_").skip(1);
-    calls
-        .map(|rest| format!("snm_{}", rest.split('(').next().unwrap_or_default()))
-        .collect()
+    calls.map(|rest| format!("snm_{}", rest.split('(').next().unwrap_or_default())).collect()
 }
 
 #[test]

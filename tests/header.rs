@@ -20,13 +20,7 @@ const CHAPTERS: &[Chapter] = &[
     Chapter {
         title: "Names",
         prose: "",
-        names: &[
-            "snm_endpoint",
-            "snm_config",
-            "snm_result",
-            "snm_connection_state",
-            "snm_config_key",
-        ],
+        names: &["snm_endpoint", "snm_config", "snm_result", "snm_connection_state", "snm_config_key"],
         after: "typedef struct snm_message snm_message;\n\
                 typedef struct snm_connection_info snm_connection_info;\n\
                 typedef struct snm_realtime_status snm_realtime_status;\n\
@@ -205,10 +199,7 @@ fn declarations() -> String {
         builder = builder.with_src(file);
     }
     let mut out = Vec::new();
-    builder
-        .generate()
-        .expect("src/ffi can be read by cbindgen")
-        .write(&mut out);
+    builder.generate().expect("src/ffi can be read by cbindgen").write(&mut out);
     String::from_utf8(out).expect("UTF-8")
 }
 
@@ -241,28 +232,16 @@ fn pieces(text: &str) -> Vec<(String, String)> {
 /// The name a piece declares: of a constant or a type what follows the keyword, of a function or a pointer
 /// to one what stands before the parenthesis of its arguments.
 fn name(piece: &str) -> String {
-    let code = piece
-        .rsplit_once(" */\ntypedef struct")
-        .map(|(_, code)| format!("typedef struct{code}"));
-    let code = code
-        .as_deref()
-        .unwrap_or_else(|| piece.rsplit_once(" */\n").map_or(piece, |(_, code)| code));
+    let code = piece.rsplit_once(" */\ntypedef struct").map(|(_, code)| format!("typedef struct{code}"));
+    let code = code.as_deref().unwrap_or_else(|| piece.rsplit_once(" */\n").map_or(piece, |(_, code)| code));
     let start = ["#define ", "typedef struct ", "typedef int32_t ", "(*"]
         .iter()
         .find_map(|start| Some(code.find(start)? + start.len()));
     let declared = match start {
         Some(start) => &code[start..],
-        None => code
-            .split('(')
-            .next()
-            .and_then(|before| before.rsplit(['*', ' ']).next())
-            .unwrap_or_default(),
+        None => code.split('(').next().and_then(|before| before.rsplit(['*', ' ']).next()).unwrap_or_default(),
     };
-    declared
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    declared.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
 }
 
 /// `SNM_CALL` on every function and callback type; structures without a second typedef, short comments.
@@ -287,10 +266,7 @@ fn dress(name: &str, piece: &str) -> String {
     let words = code.split_whitespace().collect::<Vec<_>>().join(" ");
     let (head, arguments) = match words.rsplit_once(")(") {
         Some((head, arguments)) => (format!("{head})"), arguments),
-        None => words
-            .split_once('(')
-            .map(|(head, arguments)| (head.to_owned(), arguments))
-            .expect("a function"),
+        None => words.split_once('(').map(|(head, arguments)| (head.to_owned(), arguments)).expect("a function"),
     };
     let mut line = format!("{head}(");
     let indent = " ".repeat(if line.len() > 60 { 4 } else { line.len() });
@@ -353,13 +329,7 @@ fn header() -> String {
          /* The calling convention. */\n#if defined(_WIN32) && !defined(_WIN64)\n#define SNM_CALL __cdecl\n#else\n#define SNM_CALL\n#endif\n\n\
          #ifdef __cplusplus\nextern \"C\" {{\n#endif\n"
     );
-    for Chapter {
-        title,
-        prose,
-        names,
-        after,
-    } in CHAPTERS
-    {
+    for Chapter { title, prose, names, after } in CHAPTERS {
         out += &format!("\n/* ---- {title} {} */\n", "-".repeat(90 - title.len()));
         if !prose.is_empty() {
             out += &format!("\n/* {} */\n", prose.replace('\n', "\n * "));
@@ -367,22 +337,14 @@ fn header() -> String {
         for wanted in *names {
             let found: Vec<&(String, String)> = pieces
                 .iter()
-                .filter(|(name, _)| {
-                    wanted
-                        .strip_suffix('*')
-                        .map_or(name == wanted, |prefix| name.starts_with(prefix))
-                })
+                .filter(|(name, _)| wanted.strip_suffix('*').map_or(name == wanted, |prefix| name.starts_with(prefix)))
                 .collect();
             assert!(!found.is_empty(), "{wanted} is nowhere in src/ffi");
             for (name, _) in &found {
                 *used.entry(name).or_default() += 1;
             }
             out += "\n";
-            out += &if wanted.ends_with('*') {
-                enumerate(&found)
-            } else {
-                dress(&found[0].0, &found[0].1)
-            };
+            out += &if wanted.ends_with('*') { enumerate(&found) } else { dress(&found[0].0, &found[0].1) };
         }
         if !after.is_empty() {
             out += &format!("\n{after}");
@@ -390,10 +352,7 @@ fn header() -> String {
     }
     for (name, times) in used {
         assert_eq!(times, 1, "{name} must stand in exactly one chapter of tests/header.rs");
-        assert!(
-            name.starts_with("snm_") || name.starts_with("SNM_"),
-            "{name} lacks the prefix"
-        );
+        assert!(name.starts_with("snm_") || name.starts_with("SNM_"), "{name} lacks the prefix");
     }
     out + "\n#ifdef __cplusplus\n}\n#endif\n\n#endif /* STEAMNETMSG_H */\n"
 }
@@ -410,18 +369,9 @@ fn the_committed_header_is_what_the_source_says() {
     }
     let there = fs::read_to_string(committed()).expect("include/steamnetmsg.h is committed");
     for (at, (made, there)) in made.lines().zip(there.lines()).enumerate() {
-        assert_eq!(
-            made,
-            there,
-            "line {}: run SNM_WRITE_HEADER=1 cargo test --test header",
-            at + 1
-        );
+        assert_eq!(made, there, "line {}: run SNM_WRITE_HEADER=1 cargo test --test header", at + 1);
     }
-    assert_eq!(
-        made.len(),
-        there.len(),
-        "run SNM_WRITE_HEADER=1 cargo test --test header"
-    );
+    assert_eq!(made.len(), there.len(), "run SNM_WRITE_HEADER=1 cargo test --test header");
 }
 
 #[test]

@@ -70,11 +70,7 @@ impl CookieJar {
     }
 
     fn of_period(&self, period: u64, address: SocketAddr, session: SessionId) -> [u8; 16] {
-        let (period, port, session) = (
-            period.to_be_bytes(),
-            address.port().to_be_bytes(),
-            session.0.to_be_bytes(),
-        );
+        let (period, port, session) = (period.to_be_bytes(), address.port().to_be_bytes(), session.0.to_be_bytes());
         // The address goes last: it alone varies in length.
         match address.ip() {
             IpAddr::V4(ip) => mac(&self.0, &[&period, &session, &port, &ip.octets()]),
@@ -169,14 +165,7 @@ mod tests {
         let jar = CookieJar::new(&mut Random::from_seed([1; 32]));
         let (from, session) = (address("[::1]:9"), SessionId(1));
         let cookie = jar.cookie(at(119), from, session);
-        for (seconds, good) in [
-            (0, true),
-            (119, true),
-            (120, true),
-            (239, true),
-            (240, false),
-            (9_999, false),
-        ] {
+        for (seconds, good) in [(0, true), (119, true), (120, true), (239, true), (240, false), (9_999, false)] {
             assert_eq!(jar.verify(at(seconds), from, session, &cookie), good, "{seconds} s");
         }
         let later = jar.cookie(at(240), from, session);

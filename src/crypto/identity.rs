@@ -24,21 +24,14 @@ impl Identity {
 
     /// The public key.
     pub fn public_key(&self) -> [u8; 32] {
-        self.0
-            .public_key()
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 public key has 32 bytes")
+        self.0.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes")
     }
 
     /// Signs that the handshake key `static_public` speaks for `steam_id` in `app` until `not_after`
     /// (seconds since 1970, 0 without end).
     pub fn sign_binding(&self, app: AppId, steam_id: SteamId, static_public: &[u8; 32], not_after: u64) -> [u8; 64] {
         let signature = self.0.sign(&binding(app, steam_id, static_public, not_after));
-        signature
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 signature has 64 bytes")
+        signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
     }
 }
 
@@ -69,13 +62,7 @@ pub fn verify_binding(
 fn binding(app: AppId, steam_id: SteamId, static_public: &[u8; 32], not_after: u64) -> [u8; BINDING_LEN] {
     let mut message = [0; BINDING_LEN];
     let mut at = 0;
-    for part in [
-        &LABEL[..],
-        &app.0.to_be_bytes(),
-        &steam_id.0.to_be_bytes(),
-        static_public,
-        &not_after.to_be_bytes(),
-    ] {
+    for part in [&LABEL[..], &app.0.to_be_bytes(), &steam_id.0.to_be_bytes(), static_public, &not_after.to_be_bytes()] {
         message[at..at + part.len()].copy_from_slice(part);
         at += part.len();
     }

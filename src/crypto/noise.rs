@@ -53,14 +53,9 @@ impl StaticKey {
     /// A new key pair.
     pub fn generate(random: &mut Random) -> StaticKey {
         let private = Zeroizing::new(random.bytes());
-        let mut dh = DefaultResolver
-            .resolve_dh(&DHChoice::Curve25519)
-            .expect("X25519 is built in");
+        let mut dh = DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("X25519 is built in");
         dh.set(&*private);
-        StaticKey {
-            private,
-            public: dh.pubkey().try_into().expect("an X25519 public key has 32 bytes"),
-        }
+        StaticKey { private, public: dh.pubkey().try_into().expect("an X25519 public key has 32 bytes") }
     }
 
     /// The public key.
@@ -103,17 +98,9 @@ impl Split {
         let (to_responder, to_initiator) = (Zeroizing::new(to_responder), Zeroizing::new(to_initiator));
         let hash = state.get_handshake_hash().try_into().expect("SHA-256 gives 32 bytes");
         if state.is_initiator() {
-            Split {
-                send: to_responder,
-                receive: to_initiator,
-                hash,
-            }
+            Split { send: to_responder, receive: to_initiator, hash }
         } else {
-            Split {
-                send: to_initiator,
-                receive: to_responder,
-                hash,
-            }
+            Split { send: to_initiator, receive: to_responder, hash }
         }
     }
 }
@@ -134,11 +121,7 @@ struct Origin {
 
 impl Origin {
     fn new(key: &StaticKey, prologue: Prologue, random: &mut Random) -> Origin {
-        Origin {
-            key: key.clone(),
-            prologue,
-            seed: Zeroizing::new(random.bytes()),
-        }
+        Origin { key: key.clone(), prologue, seed: Zeroizing::new(random.bytes()) }
     }
 
     fn builder(&self) -> Builder<'_> {
@@ -151,15 +134,10 @@ impl Origin {
 
     /// The initiator's state after message 1, and that message.
     fn initiate(&self) -> (HandshakeState, [u8; 32]) {
-        let mut state = self
-            .builder()
-            .build_initiator()
-            .expect("XX needs no more than a static key");
+        let mut state = self.builder().build_initiator().expect("XX needs no more than a static key");
         // snow asks for the room of a tag even where nothing is encrypted yet.
         let mut message = [0; 32 + 16];
-        let written = state
-            .write_message(&[], &mut message)
-            .expect("message 1 computes nothing that could fail");
+        let written = state.write_message(&[], &mut message).expect("message 1 computes nothing that could fail");
         debug_assert_eq!(written, 32);
         let (ephemeral, _) = message.split_first_chunk().expect("32 of 48 bytes");
         (state, *ephemeral)
@@ -167,13 +145,8 @@ impl Origin {
 
     /// The responder's state after message 1.
     fn respond(&self, ephemeral: &[u8; 32]) -> HandshakeState {
-        let mut state = self
-            .builder()
-            .build_responder()
-            .expect("XX needs no more than a static key");
-        state
-            .read_message(ephemeral, &mut [])
-            .expect("any 32 bytes are a message 1");
+        let mut state = self.builder().build_responder().expect("XX needs no more than a static key");
+        state.read_message(ephemeral, &mut []).expect("any 32 bytes are a message 1");
         state
     }
 }
@@ -190,14 +163,7 @@ impl Initiator {
     pub fn new(key: &StaticKey, prologue: Prologue, random: &mut Random) -> (Initiator, [u8; 32]) {
         let origin = Origin::new(key, prologue, random);
         let (state, ephemeral) = origin.initiate();
-        (
-            Initiator {
-                origin,
-                state,
-                finished: false,
-            },
-            ephemeral,
-        )
+        (Initiator { origin, state, finished: false }, ephemeral)
     }
 
     /// Reads a message 2: puts its payload in place of what `payload` held, and gives the static key of whoever
@@ -243,12 +209,7 @@ impl Responder {
     pub fn new(key: &StaticKey, prologue: Prologue, ephemeral: &[u8; 32], random: &mut Random) -> Responder {
         let origin = Origin::new(key, prologue, random);
         let state = origin.respond(ephemeral);
-        Responder {
-            origin,
-            ephemeral: *ephemeral,
-            payload: None,
-            state,
-        }
+        Responder { origin, ephemeral: *ephemeral, payload: None, state }
     }
 
     /// Appends message 2 to `out`.
@@ -293,10 +254,7 @@ fn read(state: &mut HandshakeState, message: &[u8], payload: &mut Vec<u8>) -> Re
     let read = state.read_message(message, payload);
     payload.truncate(*read.as_ref().unwrap_or(&0));
     read.map_err(|_| CryptoError::BadHandshake)?;
-    state
-        .get_remote_static()
-        .and_then(|key| key.try_into().ok())
-        .ok_or(CryptoError::BadHandshake)
+    state.get_remote_static().and_then(|key| key.try_into().ok()).ok_or(CryptoError::BadHandshake)
 }
 
 fn write(state: &mut HandshakeState, payload: &[u8], overhead: usize, out: &mut Vec<u8>) -> Result<(), CryptoError> {
@@ -372,24 +330,14 @@ mod tests {
         let mut responder = Responder::new(&responder_key, prologue(), &first, &mut random(4));
         let mut second = Vec::new();
         responder.write_response(b"I am the responder", &mut second).unwrap();
-        Pair {
-            initiator,
-            responder,
-            initiator_key,
-            responder_key,
-            first,
-            second,
-        }
+        Pair { initiator, responder, initiator_key, responder_key, first, second }
     }
 
     impl Pair {
         fn third(&mut self) -> (Vec<u8>, Split) {
             let mut payload = Vec::new();
             let remote = self.initiator.read_response(&self.second, &mut payload).unwrap();
-            assert_eq!(
-                (&remote, &payload[..]),
-                (self.responder_key.public(), &b"I am the responder"[..])
-            );
+            assert_eq!((&remote, &payload[..]), (self.responder_key.public(), &b"I am the responder"[..]));
             let mut third = Vec::new();
             let split = self.initiator.write_finish(b"I am the initiator", &mut third).unwrap();
             (third, split)
@@ -398,10 +346,7 @@ mod tests {
         fn finish(&mut self, third: &[u8], ours: &Split) {
             let mut payload = b"left over".to_vec();
             let (remote, theirs) = self.responder.read_finish(third, &mut payload).unwrap();
-            assert_eq!(
-                (&remote, &payload[..]),
-                (self.initiator_key.public(), &b"I am the initiator"[..])
-            );
+            assert_eq!((&remote, &payload[..]), (self.initiator_key.public(), &b"I am the initiator"[..]));
             assert_eq!((ours.send(), ours.receive()), (theirs.receive(), theirs.send()));
             assert_eq!(ours.handshake_hash(), theirs.handshake_hash());
             assert_ne!(ours.send(), ours.receive());
@@ -460,10 +405,7 @@ mod tests {
         }
         for end in 0..pair.second.len() {
             let short = pair.second[..end].to_vec();
-            assert_eq!(
-                pair.initiator.read_response(&short, &mut payload),
-                Err(CryptoError::BadHandshake)
-            );
+            assert_eq!(pair.initiator.read_response(&short, &mut payload), Err(CryptoError::BadHandshake));
         }
         let (third, split) = pair.third();
         pair.finish(&third, &split);
@@ -481,10 +423,7 @@ mod tests {
             assert_eq!((read, payload.len()), (Err(CryptoError::BadHandshake), 0), "byte {at}");
         }
         for end in 0..third.len() {
-            assert!(
-                pair.responder.read_finish(&third[..end], &mut payload).is_err(),
-                "cut to {end}"
-            );
+            assert!(pair.responder.read_finish(&third[..end], &mut payload).is_err(), "cut to {end}");
         }
         pair.finish(&third, &split);
         pair.finish(&third, &split);
@@ -496,14 +435,9 @@ mod tests {
         let impostor = StaticKey::generate(&mut random(8));
         let mut theirs = Responder::new(&impostor, prologue(), &pair.first, &mut random(9));
         let mut message = Vec::new();
-        theirs
-            .write_response(b"I am the responder, really", &mut message)
-            .unwrap();
+        theirs.write_response(b"I am the responder, really", &mut message).unwrap();
         let mut payload = Vec::new();
-        assert_eq!(
-            pair.initiator.read_response(&message, &mut payload),
-            Ok(*impostor.public())
-        );
+        assert_eq!(pair.initiator.read_response(&message, &mut payload), Ok(*impostor.public()));
         let (third, split) = pair.third();
         pair.finish(&third, &split);
     }
@@ -517,10 +451,7 @@ mod tests {
             let mut responder = Responder::new(&pair.responder_key, prologue(), &first, &mut random(4));
             let mut second = Vec::new();
             responder.write_response(b"hello", &mut second).unwrap();
-            assert_eq!(
-                pair.initiator.read_response(&second, &mut Vec::new()),
-                Err(CryptoError::BadHandshake)
-            );
+            assert_eq!(pair.initiator.read_response(&second, &mut Vec::new()), Err(CryptoError::BadHandshake));
         }
     }
 
@@ -535,10 +466,7 @@ mod tests {
             let mut responder = Responder::new(&pair.responder_key, other, &pair.first, &mut random(4));
             let mut second = Vec::new();
             responder.write_response(b"hello", &mut second).unwrap();
-            assert_eq!(
-                pair.initiator.read_response(&second, &mut Vec::new()),
-                Err(CryptoError::BadHandshake)
-            );
+            assert_eq!(pair.initiator.read_response(&second, &mut Vec::new()), Err(CryptoError::BadHandshake));
         }
     }
 
@@ -546,28 +474,13 @@ mod tests {
     fn no_step_can_be_taken_twice_or_before_its_turn() {
         let mut pair = pair();
         let mut out = Vec::new();
-        assert_eq!(
-            pair.initiator.write_finish(b"", &mut out).map(|_| ()),
-            Err(CryptoError::OutOfTurn)
-        );
-        assert_eq!(
-            pair.responder.write_response(b"again", &mut out),
-            Err(CryptoError::OutOfTurn)
-        );
+        assert_eq!(pair.initiator.write_finish(b"", &mut out).map(|_| ()), Err(CryptoError::OutOfTurn));
+        assert_eq!(pair.responder.write_response(b"again", &mut out), Err(CryptoError::OutOfTurn));
         let (third, _) = pair.third();
-        assert_eq!(
-            pair.initiator.write_finish(b"again", &mut out).map(|_| ()),
-            Err(CryptoError::OutOfTurn)
-        );
-        assert_eq!(
-            pair.initiator.read_response(&pair.second, &mut out),
-            Err(CryptoError::OutOfTurn)
-        );
+        assert_eq!(pair.initiator.write_finish(b"again", &mut out).map(|_| ()), Err(CryptoError::OutOfTurn));
+        assert_eq!(pair.initiator.read_response(&pair.second, &mut out), Err(CryptoError::OutOfTurn));
         let mut early = Responder::new(&pair.responder_key, prologue(), &pair.first, &mut random(4));
-        assert_eq!(
-            early.read_finish(&third, &mut out).map(|_| ()),
-            Err(CryptoError::OutOfTurn)
-        );
+        assert_eq!(early.read_finish(&third, &mut out).map(|_| ()), Err(CryptoError::OutOfTurn));
         let huge = vec![0; 65_536];
         assert_eq!(early.write_response(&huge, &mut out), Err(CryptoError::OutOfBounds));
     }

@@ -51,11 +51,7 @@ pub fn aead_support() -> u8 {
 impl Aead {
     /// The cipher for two sides with these [`aead_support`] bits; both sides choose the same.
     pub fn choose(ours: u8, theirs: u8) -> Aead {
-        if ours & theirs & AES_256_GCM_BIT != 0 {
-            Aead::Aes256Gcm
-        } else {
-            Aead::ChaCha20Poly1305
-        }
+        if ours & theirs & AES_256_GCM_BIT != 0 { Aead::Aes256Gcm } else { Aead::ChaCha20Poly1305 }
     }
 
     fn algorithm(self) -> &'static aead::Algorithm {
@@ -92,11 +88,7 @@ impl KeyLimits {
             Aead::Aes256Gcm => 1 << 52,
             Aead::ChaCha20Poly1305 => 1 << 36,
         };
-        KeyLimits {
-            update_after: KEY_UPDATE_PACKETS,
-            seal_at_most: KEY_LIMIT_PACKETS,
-            failed_opens,
-        }
+        KeyLimits { update_after: KEY_UPDATE_PACKETS, seal_at_most: KEY_LIMIT_PACKETS, failed_opens }
     }
 }
 
@@ -217,10 +209,7 @@ impl PacketKeys {
     /// The peer has acknowledged packet `pn`, under a seal of its own.
     #[inline]
     pub fn handle_acked(&mut self, pn: u64) {
-        self.sending.confirmed |= self
-            .sending
-            .first
-            .is_some_and(|first| pn >= first && pn < self.sending.next);
+        self.sending.confirmed |= self.sending.first.is_some_and(|first| pn >= first && pn < self.sending.next);
     }
 
     /// Opens packet `pn` in place; gives the length of its content at the front of `body`. When a packet shows
@@ -280,9 +269,7 @@ impl PacketKeys {
 
 impl fmt::Debug for PacketKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PacketKeys")
-            .field("aead", &self.aead)
-            .finish_non_exhaustive()
+        f.debug_struct("PacketKeys").field("aead", &self.aead).finish_non_exhaustive()
     }
 }
 
@@ -334,9 +321,7 @@ impl Key {
 
     #[inline]
     fn open(&self, pn: u64, header: &[u8], body: &mut [u8]) -> bool {
-        self.aead
-            .open_in_place(self.nonce(pn), aead::Aad::from(header), body)
-            .is_ok()
+        self.aead.open_in_place(self.nonce(pn), aead::Aad::from(header), body).is_ok()
     }
 }
 
@@ -360,10 +345,7 @@ impl Secret {
         let key = expand::<32>(&prk, &[LABEL, b"data key ", cipher.name()]);
         let iv = expand(&prk, &[LABEL, b"data iv ", cipher.name()]);
         let key = aead::UnboundKey::new(cipher.algorithm(), &*key).expect("both ciphers take 32 bytes");
-        Key {
-            aead: aead::LessSafeKey::new(key),
-            iv: *iv,
-        }
+        Key { aead: aead::LessSafeKey::new(key), iv: *iv }
     }
 
     fn prk(&self) -> hkdf::Prk {
@@ -381,9 +363,7 @@ impl hkdf::KeyType for Bytes {
 
 fn expand<const N: usize>(prk: &hkdf::Prk, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
-    prk.expand(info, Bytes(N))
-        .and_then(|okm| okm.fill(&mut *out))
-        .expect("HKDF gives up to 8,160 bytes");
+    prk.expand(info, Bytes(N)).and_then(|okm| okm.fill(&mut *out)).expect("HKDF gives up to 8,160 bytes");
     out
 }
 
@@ -408,10 +388,7 @@ mod tests {
 
     fn pair_with(aead: Aead, limits: KeyLimits) -> (PacketKeys, PacketKeys) {
         let (a, b) = Split::test_pair();
-        (
-            PacketKeys::with_limits(&a, aead, limits),
-            PacketKeys::with_limits(&b, aead, limits),
-        )
+        (PacketKeys::with_limits(&a, aead, limits), PacketKeys::with_limits(&b, aead, limits))
     }
 
     struct Sealed {
@@ -462,10 +439,7 @@ mod tests {
         buf.extend_from_slice(b"content");
         let place = buf.as_ptr();
         a.seal(0, &mut buf, 7, HEADER.len()).unwrap();
-        assert_eq!(
-            (buf.as_ptr(), buf.len(), &buf[..14]),
-            (place, 37, &[&b"earlier"[..], &HEADER].concat()[..])
-        );
+        assert_eq!((buf.as_ptr(), buf.len(), &buf[..14]), (place, 37, &[&b"earlier"[..], &HEADER].concat()[..]));
         let (header, body) = buf[7..].split_at_mut(HEADER.len());
         assert_eq!(b.open(at(0), LIFETIME, false, 0, header, body), Ok(7));
         assert_eq!(&body[..7], b"content");
@@ -477,26 +451,16 @@ mod tests {
             let (mut a, mut b) = pair(aead);
             let sealed = seal(&mut a, 9).unwrap();
             for bit in 0..sealed.bytes.len() * 8 {
-                let mut forged = Sealed {
-                    bytes: sealed.bytes.clone(),
-                    ..sealed
-                };
+                let mut forged = Sealed { bytes: sealed.bytes.clone(), ..sealed };
                 forged.bytes[bit / 8] ^= 1 << (bit % 8);
                 assert_eq!(open(&mut b, at(0), &forged), Err(Dropped::BadSeal), "bit {bit}");
             }
             for (phase, pn) in [(true, 9), (false, 8), (false, 1 << 33)] {
-                let forged = Sealed {
-                    phase,
-                    pn,
-                    bytes: sealed.bytes.clone(),
-                };
+                let forged = Sealed { phase, pn, bytes: sealed.bytes.clone() };
                 assert_eq!(open(&mut b, at(0), &forged), Err(Dropped::BadSeal));
             }
             for len in 0..TAG {
-                assert_eq!(
-                    b.open(at(0), LIFETIME, false, 1, &HEADER, &mut vec![0; len]),
-                    Err(Dropped::BadLength)
-                );
+                assert_eq!(b.open(at(0), LIFETIME, false, 1, &HEADER, &mut vec![0; len]), Err(Dropped::BadLength));
             }
             assert_eq!(open(&mut b, at(0), &sealed), Ok(()));
         }
@@ -506,20 +470,11 @@ mod tests {
     fn keys_derive_as_the_specification_says() {
         // HKDF by hand (RFC 5869): one block of output is HMAC(prk, info | 1).
         let hmac = |key: &[u8], data: &[u8]| -> [u8; 32] {
-            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
-                .as_ref()
-                .try_into()
-                .unwrap()
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref().try_into().unwrap()
         };
         let (split, _) = Split::test_pair();
-        let mut secret = hmac(
-            &hmac(split.handshake_hash(), split.send()),
-            b"steamnetmsg v0 data secret\x01",
-        );
-        let limits = KeyLimits {
-            update_after: 1,
-            ..KeyLimits::of(Aead::Aes256Gcm)
-        };
+        let mut secret = hmac(&hmac(split.handshake_hash(), split.send()), b"steamnetmsg v0 data secret\x01");
+        let limits = KeyLimits { update_after: 1, ..KeyLimits::of(Aead::Aes256Gcm) };
         let mut keys = PacketKeys::with_limits(&split, Aead::Aes256Gcm, limits);
         for pn in 0..3u64 {
             let key = hmac(&secret, b"steamnetmsg v0 data key aes-256-gcm\x01");
@@ -530,9 +485,7 @@ mod tests {
             let (header, body) = sealed.bytes.split_at_mut(HEADER.len());
             let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, &key).unwrap());
             let nonce = aead::Nonce::assume_unique_for_key(nonce);
-            let opened = key
-                .open_in_place(nonce, aead::Aad::from(&*header), body)
-                .expect("the keys are the same");
+            let opened = key.open_in_place(nonce, aead::Aad::from(&*header), body).expect("the keys are the same");
             assert_eq!(opened, pn.to_be_bytes());
             keys.handle_acked(pn);
             secret = hmac(&secret, b"steamnetmsg v0 key update\x01");
@@ -549,10 +502,7 @@ mod tests {
             assert_eq!(packet, HEADER);
         }
         for (start, header) in [(0, 8), (8, 0), (usize::MAX, 1), (1, usize::MAX)] {
-            assert_eq!(
-                a.seal(6, &mut HEADER.to_vec(), start, header),
-                Err(CryptoError::OutOfBounds)
-            );
+            assert_eq!(a.seal(6, &mut HEADER.to_vec(), start, header), Err(CryptoError::OutOfBounds));
         }
         assert!(seal(&mut a, 6).is_ok());
     }
@@ -560,11 +510,7 @@ mod tests {
     #[test]
     fn keys_change_many_times_under_loss_and_reordering_without_a_packet_that_does_not_open() {
         for aead in CIPHERS {
-            let limits = KeyLimits {
-                update_after: 32,
-                seal_at_most: 256,
-                failed_opens: 1,
-            };
+            let limits = KeyLimits { update_after: 32, seal_at_most: 256, failed_opens: 1 };
             let (mut a, mut b) = pair_with(aead, limits);
             let mut random = Random::from_seed([aead as u8; 32]);
             let mut window = ReplayWindow::default();
@@ -577,10 +523,7 @@ mod tests {
                 if !random.next_u32().is_multiple_of(10) {
                     flying.push((pn + u64::from(random.next_u32() % 20), sealed));
                 }
-                let due: Vec<_> = flying
-                    .extract_if(.., |(when, _)| *when <= pn)
-                    .map(|(_, sealed)| sealed)
-                    .collect();
+                let due: Vec<_> = flying.extract_if(.., |(when, _)| *when <= pn).map(|(_, sealed)| sealed).collect();
                 for sealed in due.iter().rev() {
                     assert!(window.check(sealed.pn));
                     assert_eq!(open(&mut b, at(pn), sealed), Ok(()), "packet {} at {pn}", sealed.pn);
@@ -599,11 +542,7 @@ mod tests {
 
     #[test]
     fn an_unconfirmed_key_goes_on_to_its_limit_and_changes_as_soon_as_it_is_confirmed() {
-        let limits = KeyLimits {
-            update_after: 4,
-            seal_at_most: 8,
-            failed_opens: 9,
-        };
+        let limits = KeyLimits { update_after: 4, seal_at_most: 8, failed_opens: 9 };
         let (mut a, mut b) = pair_with(Aead::Aes256Gcm, limits);
         for pn in 0..8 {
             assert!(!seal(&mut a, pn).unwrap().phase);
@@ -619,18 +558,12 @@ mod tests {
             seal(&mut a, pn).unwrap();
             a.handle_acked(7);
         }
-        assert!(
-            a.send_phase(),
-            "an acknowledgement of the phase before does not confirm this one"
-        );
+        assert!(a.send_phase(), "an acknowledgement of the phase before does not confirm this one");
     }
 
     #[test]
     fn the_old_key_opens_late_packets_until_its_time_is_up() {
-        let limits = KeyLimits {
-            update_after: 2,
-            ..KeyLimits::of(Aead::Aes256Gcm)
-        };
+        let limits = KeyLimits { update_after: 2, ..KeyLimits::of(Aead::Aes256Gcm) };
         let (mut a, mut b) = pair_with(Aead::Aes256Gcm, limits);
         let late: Vec<_> = (0..2).map(|pn| seal(&mut a, pn).unwrap()).collect();
         a.handle_acked(0);
@@ -640,21 +573,14 @@ mod tests {
 
         assert_eq!(open(&mut b, at(0), &newer), Ok(()));
         assert_eq!(open(&mut b, at(299), &late[0]), Ok(()));
-        assert_eq!(
-            open(&mut b, at(299), &new),
-            Ok(()),
-            "one of the new phase that comes after a later one"
-        );
+        assert_eq!(open(&mut b, at(299), &new), Ok(()), "one of the new phase that comes after a later one");
         assert_eq!(open(&mut b, at(300), &late[1]), Err(Dropped::BadSeal));
         assert_eq!(open(&mut b, at(301), &newer), Ok(()));
     }
 
     #[test]
     fn repeated_and_forged_phases_turn_no_key() {
-        let limits = KeyLimits {
-            update_after: 2,
-            ..KeyLimits::of(Aead::ChaCha20Poly1305)
-        };
+        let limits = KeyLimits { update_after: 2, ..KeyLimits::of(Aead::ChaCha20Poly1305) };
         let (mut a, mut b) = pair_with(Aead::ChaCha20Poly1305, limits);
         let old = seal(&mut a, 0).unwrap();
         seal(&mut a, 1).unwrap();
@@ -665,11 +591,7 @@ mod tests {
         }
         for pn in [1, 2, 3, 1 << 50] {
             for phase in [false, true] {
-                let forged = Sealed {
-                    phase,
-                    pn,
-                    bytes: vec![0xC0; 60],
-                };
+                let forged = Sealed { phase, pn, bytes: vec![0xC0; 60] };
                 assert_eq!(open(&mut b, at(1), &forged), Err(Dropped::BadSeal));
             }
         }
@@ -680,10 +602,7 @@ mod tests {
 
     #[test]
     fn the_two_directions_change_keys_each_in_its_own_time() {
-        let limits = KeyLimits {
-            update_after: 1,
-            ..KeyLimits::of(Aead::Aes256Gcm)
-        };
+        let limits = KeyLimits { update_after: 1, ..KeyLimits::of(Aead::Aes256Gcm) };
         let (mut a, mut b) = pair_with(Aead::Aes256Gcm, limits);
         for pn in 0..9 {
             let sealed = seal(&mut a, pn).unwrap();
@@ -698,16 +617,9 @@ mod tests {
 
     #[test]
     fn too_many_failures_to_open_wear_a_connection_out() {
-        let limits = KeyLimits {
-            failed_opens: 3,
-            ..KeyLimits::of(Aead::Aes256Gcm)
-        };
+        let limits = KeyLimits { failed_opens: 3, ..KeyLimits::of(Aead::Aes256Gcm) };
         let (mut a, mut b) = pair_with(Aead::Aes256Gcm, limits);
-        let forged = Sealed {
-            phase: false,
-            pn: 1,
-            bytes: vec![0; 40],
-        };
+        let forged = Sealed { phase: false, pn: 1, bytes: vec![0; 40] };
         for pn in 0..3 {
             assert!(!b.failed_opens_exhausted());
             assert_eq!(open(&mut b, at(0), &forged), Err(Dropped::BadSeal));
@@ -727,10 +639,7 @@ mod tests {
             (2, 2, Aead::ChaCha20Poly1305),
             (0xff, 3, Aead::Aes256Gcm),
         ] {
-            assert_eq!(
-                (Aead::choose(ours, theirs), Aead::choose(theirs, ours)),
-                (cipher, cipher)
-            );
+            assert_eq!((Aead::choose(ours, theirs), Aead::choose(theirs, ours)), (cipher, cipher));
         }
         assert_eq!(aead_support() & CHACHA20_POLY1305_BIT, CHACHA20_POLY1305_BIT);
     }
@@ -739,9 +648,6 @@ mod tests {
     fn a_pending_stranger_fits_into_4_kib() {
         let keys = size_of::<PacketKeys>() + size_of::<Key>();
         let bytes = keys + size_of::<ReplayWindow>() + 1_200;
-        assert!(
-            bytes <= 4_096 - 256,
-            "{keys} bytes of keys, {bytes} in all, leave too little for the rest"
-        );
+        assert!(bytes <= 4_096 - 256, "{keys} bytes of keys, {bytes} in all, leave too little for the rest");
     }
 }

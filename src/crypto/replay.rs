@@ -18,10 +18,7 @@ pub struct ReplayWindow {
 
 impl Default for ReplayWindow {
     fn default() -> ReplayWindow {
-        ReplayWindow {
-            end: 0,
-            seen: [0; WINDOW as usize / 64],
-        }
+        ReplayWindow { end: 0, seen: [0; WINDOW as usize / 64] }
     }
 }
 
@@ -100,10 +97,7 @@ mod tests {
         assert!(!window.check(10_000 - WINDOW));
         window.mark(9_999 - WINDOW);
         assert_eq!(window.largest(), Some(10_000));
-        assert!(
-            window.check(9_999),
-            "a number below the window must not take a slot of it"
-        );
+        assert!(window.check(9_999), "a number below the window must not take a slot of it");
     }
 
     #[test]

@@ -40,14 +40,8 @@ mod imp {
             }
             let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
             // Below a second, so it fits; zero would disarm.
-            let value = Timespec {
-                tv_sec: 0,
-                tv_nsec: span.as_nanos().max(1) as _,
-            };
-            let spec = Itimerspec {
-                it_interval: zero,
-                it_value: value,
-            };
+            let value = Timespec { tv_sec: 0, tv_nsec: span.as_nanos().max(1) as _ };
+            let spec = Itimerspec { it_interval: zero, it_value: value };
             match rustix::time::timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &spec) {
                 Ok(_) => None,
                 Err(_) => Some(span),
@@ -73,9 +67,7 @@ mod imp {
 
         /// The timeout for the poll call that sleeps for `span`.
         pub(in super::super) fn arm(&mut self, span: Duration) -> Option<Duration> {
-            Some(Duration::from_millis(
-                span.as_micros().div_ceil(1_000).try_into().unwrap_or(u64::MAX),
-            ))
+            Some(Duration::from_millis(span.as_micros().div_ceil(1_000).try_into().unwrap_or(u64::MAX)))
         }
     }
 }
@@ -102,10 +94,6 @@ mod tests {
     fn a_far_deadline_is_left_to_the_poll_call() {
         let poll = Poll::new().unwrap();
         let mut alarm = Alarm::new(poll.registry(), Token(9)).unwrap();
-        assert!(
-            alarm
-                .arm(Duration::from_secs(3))
-                .is_some_and(|timeout| timeout >= Duration::from_secs(3))
-        );
+        assert!(alarm.arm(Duration::from_secs(3)).is_some_and(|timeout| timeout >= Duration::from_secs(3)));
     }
 }

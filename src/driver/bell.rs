@@ -42,10 +42,7 @@ impl Bell {
                     if left == Duration::ZERO {
                         break None;
                     }
-                    self.condvar
-                        .wait_timeout(door, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    self.condvar.wait_timeout(door, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         };
@@ -69,8 +66,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             for turn in 0..20_000 {
                 let (mine, theirs, number) = &*other;
-                mine.sleep(None, || (number.load(Ordering::Relaxed) == 2 * turn + 1).then_some(()))
-                    .unwrap();
+                mine.sleep(None, || (number.load(Ordering::Relaxed) == 2 * turn + 1).then_some(())).unwrap();
                 number.store(2 * turn + 2, Ordering::Relaxed);
                 theirs.ring();
             }
@@ -79,8 +75,7 @@ mod tests {
             let (theirs, mine, number) = &*bells;
             number.store(2 * turn + 1, Ordering::Relaxed);
             theirs.ring();
-            mine.sleep(None, || (number.load(Ordering::Relaxed) == 2 * turn + 2).then_some(()))
-                .unwrap();
+            mine.sleep(None, || (number.load(Ordering::Relaxed) == 2 * turn + 2).then_some(())).unwrap();
         }
         thread.join().unwrap();
     }
@@ -88,13 +83,7 @@ mod tests {
     #[test]
     fn sleep_ends_when_its_time_has_come() {
         let bell = Bell::default();
-        assert_eq!(
-            bell.sleep(
-                Some(super::super::clock::now() + Duration::from_millis(1)),
-                || None::<()>
-            ),
-            None
-        );
+        assert_eq!(bell.sleep(Some(super::super::clock::now() + Duration::from_millis(1)), || None::<()>), None);
         assert_eq!(bell.sleep(Some(Instant::ZERO), || Some(7)), Some(7));
     }
 
@@ -104,10 +93,7 @@ mod tests {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let bell = bell.clone();
-                std::thread::spawn(move || {
-                    bell.0
-                        .sleep(None, || (bell.1.load(Ordering::Relaxed) > 0).then_some(()))
-                })
+                std::thread::spawn(move || bell.0.sleep(None, || (bell.1.load(Ordering::Relaxed) > 0).then_some(())))
             })
             .collect();
         while bell.0.sleepers.load(Ordering::Relaxed) < 4 {

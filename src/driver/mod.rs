@@ -129,18 +129,10 @@ impl Driver {
                 if let Err(refused) = reserve(&cell, bytes.len(), flags) {
                     return Ok(Err(refused));
                 }
-                match self.shared.push(Outgoing {
-                    to,
-                    cell,
-                    channel,
-                    flags,
-                    payload: bytes.into(),
-                }) {
+                match self.shared.push(Outgoing { to, cell, channel, flags, payload: bytes.into() }) {
                     Ok(()) => Ok(Ok(())),
                     // The lane is full: this thread empties it and goes behind.
-                    Err(message) => self
-                        .with_endpoint(|endpoint, now| endpoint.take_outgoing(now, message))
-                        .map(Ok),
+                    Err(message) => self.with_endpoint(|endpoint, now| endpoint.take_outgoing(now, message)).map(Ok),
                 }
             }
             _ => self.with_endpoint(|endpoint, now| endpoint.send(now, to, bytes.into(), flags, channel)),
@@ -175,11 +167,7 @@ impl Driver {
     /// closed (false). Any number of threads may wait. After a failure nothing will come any more: then
     /// waiting for ever ends at once. On a poll thread it only looks.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        let timeout = if threads::is_poll_thread() {
-            Some(Duration::ZERO)
-        } else {
-            timeout
-        };
+        let timeout = if threads::is_poll_thread() { Some(Duration::ZERO) } else { timeout };
         let until = timeout.map(|timeout| clock::now() + timeout);
         let look = || {
             if self.is_closed() {
@@ -211,17 +199,12 @@ impl Driver {
     /// is no error: the peer is just not found that way.
     pub fn add_peer_host(&self, peer: SteamId, host: &str, port: u16) -> Result<(), SendError> {
         // An IPv6 address may come in the brackets it needs before a port.
-        let literal = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(host);
+        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         if let Ok(ip) = literal.parse::<IpAddr>() {
             let address = SocketAddr::new(ip, port);
             return self
                 .with_endpoint(|endpoint, now| endpoint.add_peer_address(now, peer, address))
-                .unwrap_or(Err(SendError::InvalidParam(
-                    "this endpoint failed earlier or is closed",
-                )));
+                .unwrap_or(Err(SendError::InvalidParam("this endpoint failed earlier or is closed")));
         }
         if host.is_empty() {
             return Err(SendError::InvalidParam("the host name is empty"));
@@ -236,18 +219,14 @@ impl Driver {
                 let Some(shared) = listener.upgrade() else { return };
                 // A full table or a failed endpoint: nobody is left to tell.
                 let _ = shared.with_endpoint(|endpoint, now| {
-                    addresses
-                        .into_iter()
-                        .try_for_each(|address| endpoint.add_peer_address(now, peer, address))
+                    addresses.into_iter().try_for_each(|address| endpoint.add_peer_address(now, peer, address))
                 });
             }),
         };
         if resolve::start(lookup) {
             Ok(())
         } else {
-            Err(SendError::LimitExceeded(
-                "too many host names are being looked up: try again later",
-            ))
+            Err(SendError::LimitExceeded("too many host names are being looked up: try again later"))
         }
     }
 
@@ -287,9 +266,7 @@ fn reserve(cell: &PeerCell, size: usize, flags: i32) -> Result<(), SendError> {
         return Err(SendError::Ignored);
     }
     if !cell.reserve(charge(size)) {
-        return Err(SendError::LimitExceeded(
-            "the send buffer to this user is full (SEND_BUFFER_SIZE)",
-        ));
+        return Err(SendError::LimitExceeded("the send buffer to this user is full (SEND_BUFFER_SIZE)"));
     }
     Ok(())
 }
@@ -323,10 +300,7 @@ mod tests {
         let cell = cell();
         assert_eq!(reserve(&cell, 500, flags::RELIABLE), Ok(()));
         assert_eq!(reserve(&cell, 480, flags::RELIABLE), Ok(()));
-        assert!(matches!(
-            reserve(&cell, 21, flags::RELIABLE),
-            Err(SendError::LimitExceeded(_))
-        ));
+        assert!(matches!(reserve(&cell, 21, flags::RELIABLE), Err(SendError::LimitExceeded(_))));
         assert_eq!(cell.pending(), 980);
     }
 

@@ -117,10 +117,7 @@ pub(super) fn join(group: i32, mut ports: Ports, make: impl FnOnce(Doorbell) -> 
     }
     one.next_seat += 1;
     one.endpoints += 1;
-    let shared = Arc::new(make(Doorbell {
-        thread: one.thread.clone(),
-        rung: AtomicBool::new(true),
-    }));
+    let shared = Arc::new(make(Doorbell { thread: one.thread.clone(), rung: AtomicBool::new(true) }));
     one.thread.arrivals().push((seat, Seat::new(shared.clone(), ports)));
     one.thread.wake();
     Ok(shared)
@@ -138,13 +135,7 @@ fn start(group: i32) -> io::Result<Running> {
     });
     let own = thread.clone();
     let handle = threads::start(move || run(poll, alarm, &own))?;
-    Ok(Running {
-        group,
-        thread,
-        handle,
-        endpoints: 0,
-        next_seat: 0,
-    })
+    Ok(Running { group, thread, handle, endpoints: 0, next_seat: 0 })
 }
 
 fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
@@ -169,21 +160,13 @@ fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
             }
         }
         // Dropping a seat closes its sockets, before anybody hears that it is gone.
-        let gone: Vec<_> = leaving
-            .iter()
-            .filter_map(|id| seats.remove(id))
-            .map(|seat| seat.shared)
-            .collect();
+        let gone: Vec<_> = leaving.iter().filter_map(|id| seats.remove(id)).map(|seat| seat.shared).collect();
         let last = (!gone.is_empty() || seats.is_empty()) && ends_without(thread, gone.len());
         gone.iter().for_each(|shared| shared.leave());
         if last {
             return;
         }
-        let timeout = if again {
-            Some(Duration::ZERO)
-        } else {
-            fall_asleep(thread, &mut alarm, wake_at)
-        };
+        let timeout = if again { Some(Duration::ZERO) } else { fall_asleep(thread, &mut alarm, wake_at) };
         // Interrupted by a signal, or out of memory: what happened meanwhile is still there next time.
         let _ = poll.poll(&mut events, timeout);
         for event in &events {
@@ -198,11 +181,7 @@ fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
 
 /// The timeout for the poll call: none while there is work already.
 fn fall_asleep(thread: &PollThread, alarm: &mut Alarm, wake_at: Option<Instant>) -> Option<Duration> {
-    if thread
-        .state
-        .compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire)
-        .is_err()
-    {
+    if thread.state.compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire).is_err() {
         return Some(Duration::ZERO);
     }
     match wake_at.map(|at| at.saturating_since(clock::now())) {

@@ -30,10 +30,7 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn new() -> Inbound {
-        Inbound {
-            buffer: vec![0; BITE_RECEIVED + LARGEST_RECEIVE],
-            received: Vec::with_capacity(BITE_CALLS),
-        }
+        Inbound { buffer: vec![0; BITE_RECEIVED + LARGEST_RECEIVE], received: Vec::with_capacity(BITE_CALLS) }
     }
 }
 
@@ -131,13 +128,7 @@ impl Ports {
     pub(super) fn hand_over(inbound: &mut Inbound, machine: &mut impl Machine, now: Instant) {
         for received in inbound.received.drain(..) {
             for bytes in inbound.buffer[received.bytes].chunks_mut(received.stride) {
-                machine.handle_datagram(
-                    now,
-                    Datagram {
-                        remote: received.remote,
-                        bytes,
-                    },
-                );
+                machine.handle_datagram(now, Datagram { remote: received.remote, bytes });
             }
         }
     }
@@ -154,14 +145,8 @@ impl Ports {
         while self.collected < BITE_TRANSMITS && bytes < BITE_COLLECTED {
             if self.collected == self.leaving.len() {
                 let remote = SocketAddr::from(([0, 0, 0, 0], 0));
-                let transmit = Transmit {
-                    remote,
-                    segment_size: 0,
-                };
-                self.leaving.push(Leaving {
-                    buf: TransmitBuf::new(max_segments),
-                    transmit,
-                });
+                let transmit = Transmit { remote, segment_size: 0 };
+                self.leaving.push(Leaving { buf: TransmitBuf::new(max_segments), transmit });
             }
             let leaving = &mut self.leaving[self.collected];
             leaving.buf.max_segments = max_segments;
@@ -180,10 +165,7 @@ impl Ports {
         while self.left < self.collected {
             let Leaving { buf, transmit } = &self.leaving[self.left];
             let family = transmit.remote.is_ipv4();
-            let socket = self
-                .sockets
-                .iter_mut()
-                .find(|socket| socket.local().is_ipv4() == family);
+            let socket = self.sockets.iter_mut().find(|socket| socket.local().is_ipv4() == family);
             let sent = match socket {
                 Some(socket) if !socket.writable => return,
                 Some(socket) => socket.send(transmit.remote, &buf.bytes[self.left_bytes..], transmit.segment_size),
@@ -281,9 +263,7 @@ mod tests {
         let (mut a, mut b) = (ports(&["127.0.0.1:0"]), ports(&["127.0.0.1:0"]));
         let mut sender = Echo::default();
         for i in 0..100u8 {
-            sender
-                .out
-                .push_back((b.local()[0], [vec![i; 900], vec![i; 900], vec![i; 100]].concat(), 900));
+            sender.out.push_back((b.local()[0], [vec![i; 900], vec![i; 900], vec![i; 100]].concat(), 900));
         }
         send_all(&mut a, &mut sender);
         let mut receiver = Echo::default();
@@ -315,9 +295,7 @@ mod tests {
         let (mut a, mut b) = (ports(&["127.0.0.1:0"]), ports(&["127.0.0.1:0"]));
         let lost: SocketAddr = "[::1]:5".parse().unwrap();
         let mut sender = Echo::default();
-        sender
-            .out
-            .extend([(lost, vec![1], 1), (lost, vec![2], 1), (b.local()[0], vec![3], 1)]);
+        sender.out.extend([(lost, vec![1], 1), (lost, vec![2], 1), (b.local()[0], vec![3], 1)]);
         send_all(&mut a, &mut sender);
         assert!(a.has_unreachable());
         assert_eq!(a.take_unreachable().collect::<Vec<_>>(), [lost]);
@@ -331,9 +309,7 @@ mod tests {
     fn a_full_socket_holds_the_machine_back_and_loses_nothing() {
         let (mut a, mut b) = (ports(&["127.0.0.1:0"]), ports(&["127.0.0.1:0"]));
         let mut sender = Echo::default();
-        sender
-            .out
-            .extend([(b.local()[0], vec![1], 1), (b.local()[0], vec![2], 1)]);
+        sender.out.extend([(b.local()[0], vec![1], 1), (b.local()[0], vec![2], 1)]);
         a.sockets[0].writable = false;
         assert!(!a.collect(&mut sender, Instant::ZERO));
         a.flush();
@@ -347,10 +323,7 @@ mod tests {
         send_all(&mut a, &mut sender);
         let mut receiver = Echo::default();
         receive_until(&mut b, &mut receiver, 3);
-        assert_eq!(
-            receiver.got.iter().map(|(_, bytes)| bytes[0]).collect::<Vec<_>>(),
-            [1, 2, 3]
-        );
+        assert_eq!(receiver.got.iter().map(|(_, bytes)| bytes[0]).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
@@ -364,9 +337,7 @@ mod tests {
     fn one_flooded_socket_leaves_room_for_the_other() {
         let mut a = ports(&["127.0.0.1:0"]);
         let mut b = ports(&["127.0.0.1:0", "127.0.0.1:0"]);
-        let [flooded, quiet] = b.local()[..] else {
-            unreachable!()
-        };
+        let [flooded, quiet] = b.local()[..] else { unreachable!() };
         let mut sender = Echo::default();
         sender.out.extend((0..200).map(|_| (flooded, vec![0], 1)));
         sender.out.push_back((quiet, vec![1], 1));

@@ -35,11 +35,7 @@ struct Lookups {
     started: u64,
 }
 
-static LOOKUPS: Mutex<Lookups> = Mutex::new(Lookups {
-    waiting: VecDeque::new(),
-    threads: BTreeMap::new(),
-    started: 0,
-});
+static LOOKUPS: Mutex<Lookups> = Mutex::new(Lookups { waiting: VecDeque::new(), threads: BTreeMap::new(), started: 0 });
 static ENDED: Condvar = Condvar::new();
 
 fn lookups() -> MutexGuard<'static, Lookups> {
@@ -91,10 +87,7 @@ fn run(id: u64) {
 }
 
 fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
-    (host, port)
-        .to_socket_addrs()
-        .map(|all| all.take(MAX_ADDRESSES).collect())
-        .unwrap_or_default()
+    (host, port).to_socket_addrs().map(|all| all.take(MAX_ADDRESSES).collect()).unwrap_or_default()
 }
 
 /// Waits until no name lookup runs, three seconds at most, and for threads of the library that are about
@@ -104,11 +97,7 @@ pub fn wait_for_lookups() {
         return;
     }
     let busy = |lookups: &mut Lookups| !lookups.threads.is_empty();
-    drop(
-        ENDED
-            .wait_timeout_while(lookups(), PATIENCE, busy)
-            .unwrap_or_else(PoisonError::into_inner),
-    );
+    drop(ENDED.wait_timeout_while(lookups(), PATIENCE, busy).unwrap_or_else(PoisonError::into_inner));
     threads::reap();
 }
 
@@ -121,12 +110,7 @@ mod tests {
         let answers = answers.clone();
         let answer = move |addresses| answers.lock().unwrap().push(addresses);
         let (wanted, answer) = (Box::new(move || wanted), Box::new(answer));
-        start(Lookup {
-            host: host.into(),
-            port: 7,
-            wanted,
-            answer,
-        })
+        start(Lookup { host: host.into(), port: 7, wanted, answer })
     }
 
     #[test]

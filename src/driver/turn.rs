@@ -33,11 +33,7 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(shared: Arc<Shared>, ports: Ports) -> Seat {
-        Seat {
-            shared,
-            ports: Some(ports),
-            next: Next::Again,
-        }
+        Seat { shared, ports: Some(ports), next: Next::Again }
     }
 
     /// The system says that a socket became readable or writable.
@@ -100,10 +96,7 @@ impl Seat {
             return Next::Again;
         };
         ports.flush();
-        ports
-            .sockets
-            .iter_mut()
-            .for_each(|socket| socket.settle_interest(registry));
+        ports.sockets.iter_mut().for_each(|socket| socket.settle_interest(registry));
         shared.announce();
         let more_events = shared.call_hook();
         let full = ports.is_full();
@@ -113,11 +106,7 @@ impl Seat {
             return Next::Leave;
         }
         let again = more_events || more_to_receive || ports.has_unreachable() || (more_to_send && !full);
-        if again {
-            Next::Again
-        } else {
-            sleep(now, deadline, closing, full)
-        }
+        if again { Next::Again } else { sleep(now, deadline, closing, full) }
     }
 }
 

@@ -67,11 +67,7 @@ impl Socket {
     /// Those of the system.
     pub(super) fn bind(address: SocketAddr) -> io::Result<Socket> {
         let kind = socket2::Type::DGRAM;
-        let socket = socket2::Socket::new(
-            socket2::Domain::for_address(address),
-            kind,
-            Some(socket2::Protocol::UDP),
-        )?;
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), kind, Some(socket2::Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -83,15 +79,7 @@ impl Socket {
         let io = UdpSocket::from_std(socket.into());
         let offload = UdpSocketState::new(UdpSockRef::from(&io)).ok();
         let local = io.local_addr()?;
-        Ok(Socket {
-            io,
-            offload,
-            local,
-            readable: true,
-            writable: true,
-            token: Token(0),
-            asked_for_room: false,
-        })
+        Ok(Socket { io, offload, local, readable: true, writable: true, token: Token(0), asked_for_room: false })
     }
 
     /// Lets the poll behind `registry` tell of it as `token`.
@@ -109,11 +97,7 @@ impl Socket {
         if full == self.asked_for_room {
             return;
         }
-        let interest = if full {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
+        let interest = if full { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         // Out of memory at worst: asked again after the next turn.
         if registry.reregister(&mut self.io, self.token, interest).is_ok() {
             self.asked_for_room = full;
@@ -137,21 +121,12 @@ impl Socket {
     pub(super) fn receive(&self, buffer: &mut [u8], base: usize) -> io::Result<Received> {
         let Some(offload) = &self.offload else {
             let (len, remote) = self.io.recv_from(buffer)?;
-            return Ok(Received {
-                remote,
-                bytes: base..base + len,
-                stride: len.max(1),
-            });
+            return Ok(Received { remote, bytes: base..base + len, stride: len.max(1) });
         };
         let mut meta = [RecvMeta::default()];
-        self.io
-            .try_io(|| offload.recv(UdpSockRef::from(&self.io), &mut [IoSliceMut::new(buffer)], &mut meta))?;
+        self.io.try_io(|| offload.recv(UdpSockRef::from(&self.io), &mut [IoSliceMut::new(buffer)], &mut meta))?;
         let [meta] = meta;
-        Ok(Received {
-            remote: meta.addr,
-            bytes: base..base + meta.len,
-            stride: meta.stride.max(1),
-        })
+        Ok(Received { remote: meta.addr, bytes: base..base + meta.len, stride: meta.stride.max(1) })
     }
 
     /// Sends `bytes`, datagrams of `segment_size` (the last may be shorter), to `remote`.
@@ -196,8 +171,7 @@ impl Socket {
                     segment_size: Some(segment_size),
                     src_ip: None,
                 };
-                self.io
-                    .try_io(|| offload.try_send(UdpSockRef::from(&self.io), &transmit))
+                self.io.try_io(|| offload.try_send(UdpSockRef::from(&self.io), &transmit))
             }
             None => Err(ErrorKind::InvalidInput.into()),
         };
@@ -283,10 +257,7 @@ mod tests {
         let bytes: Vec<u8> = (0..4_500).map(|i| (i / 1_000) as u8).collect();
         assert_eq!(from.send(to.local(), &bytes, 1_000), Sent::Done);
         let all = receive_all(&to, 5);
-        assert_eq!(
-            all.iter().map(Vec::len).collect::<Vec<_>>(),
-            [1_000, 1_000, 1_000, 1_000, 500]
-        );
+        assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 1_000, 1_000, 1_000, 500]);
         assert_eq!(all.concat(), bytes);
     }
 
@@ -339,11 +310,7 @@ mod tests {
         socket.writable = false;
         socket.settle_interest(poll.registry());
         poll.poll(&mut events, None).unwrap();
-        assert!(
-            events
-                .iter()
-                .any(|event| event.token() == Token(5) && event.is_writable())
-        );
+        assert!(events.iter().any(|event| event.token() == Token(5) && event.is_writable()));
         socket.writable = true;
         socket.settle_interest(poll.registry());
         poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();

@@ -143,14 +143,8 @@ impl Config {
     pub fn settings_for(&self, overrides: Option<&PeerOverrides>) -> Settings {
         let mut settings = self.settings;
         for (key, value) in overrides.iter().flat_map(|overrides| &overrides.0) {
-            if let Some(Key {
-                kind:
-                    Kind::Int {
-                        store: Store::Session(store),
-                        ..
-                    },
-                ..
-            }) = KEYS.iter().find(|k| k.number == *key)
+            if let Some(Key { kind: Kind::Int { store: Store::Session(store), .. }, .. }) =
+                KEYS.iter().find(|k| k.number == *key)
             {
                 store(&mut settings, *value);
             }
@@ -224,36 +218,19 @@ pub enum Store {
 pub enum Kind {
     /// `min..=max`, or 0 where `or_zero`.
     #[allow(missing_docs)]
-    Int {
-        default: i64,
-        min: i64,
-        max: i64,
-        or_zero: bool,
-        store: Store,
-    },
+    Int { default: i64, min: i64, max: i64, or_zero: bool, store: Store },
     /// `min..=max`, never NaN.
     #[allow(missing_docs)]
-    Float {
-        default: f64,
-        min: f64,
-        max: f64,
-        store: fn(&mut Config, f64),
-    },
+    Float { default: f64, min: f64, max: f64, store: fn(&mut Config, f64) },
     /// UTF-8, at most `max` bytes; the parser names what it expects.
     #[allow(missing_docs)]
-    Text {
-        max: usize,
-        store: fn(&mut Config, &str) -> Result<(), String>,
-    },
+    Text { max: usize, store: fn(&mut Config, &str) -> Result<(), String> },
     /// Exactly `len` bytes.
     #[allow(missing_docs)]
     Bytes { len: usize, store: fn(&mut Config, &[u8]) },
     /// What a later version will take; the default is accepted.
     #[allow(missing_docs)]
-    Absent {
-        default: Value<'static>,
-        what: &'static str,
-    },
+    Absent { default: Value<'static>, what: &'static str },
 }
 
 /// One row of the table.
@@ -273,9 +250,7 @@ pub struct Key {
 
 fn find(number: i32) -> Result<&'static Key, ConfigError> {
     KEYS.iter().find(|key| key.number == number).ok_or_else(|| {
-        ConfigError::Invalid(format!(
-            "there is no config key {number}; see SNM_CONFIG_ in steamnetmsg.h"
-        ))
+        ConfigError::Invalid(format!("there is no config key {number}; see SNM_CONFIG_ in steamnetmsg.h"))
     })
 }
 
@@ -325,11 +300,7 @@ impl Key {
                 }
             }
             (kind, given) => {
-                return Err(self.invalid(format_args!(
-                    "takes {}; {} was given",
-                    kind.type_name(),
-                    given.type_name()
-                )));
+                return Err(self.invalid(format_args!("takes {}; {} was given", kind.type_name(), given.type_name())));
             }
         }
         match (scope, self.life) {
@@ -349,20 +320,8 @@ impl Key {
     /// Puts a checked value where it belongs.
     fn store(&self, config: &mut Config, value: Value<'_>) -> Result<(), ConfigError> {
         match (self.kind, value) {
-            (
-                Kind::Int {
-                    store: Store::Endpoint(store),
-                    ..
-                },
-                Value::Int(value),
-            ) => store(config, value),
-            (
-                Kind::Int {
-                    store: Store::Session(store),
-                    ..
-                },
-                Value::Int(value),
-            ) => store(&mut config.settings, value),
+            (Kind::Int { store: Store::Endpoint(store), .. }, Value::Int(value)) => store(config, value),
+            (Kind::Int { store: Store::Session(store), .. }, Value::Int(value)) => store(&mut config.settings, value),
             (Kind::Float { store, .. }, Value::Float(value)) => store(config, value),
             (Kind::Text { store, .. }, Value::String(value)) => {
                 store(config, value).map_err(|says| self.invalid(says))?
@@ -394,14 +353,10 @@ fn parse_bind(text: &str) -> Result<Vec<SocketAddr>, String> {
             format!("takes a list like 0.0.0.0:27015,[::]:27015 of IP addresses with ports; \"{part}\" is none")
         })?;
         if address.ip().is_multicast() {
-            return Err(format!(
-                "takes addresses of this machine; {address} is a multicast address"
-            ));
+            return Err(format!("takes addresses of this machine; {address} is a multicast address"));
         }
         if list.iter().any(|other| other.is_ipv4() == address.is_ipv4()) {
-            return Err(format!(
-                "takes one address of each family, IPv4 and IPv6; {address} is one too many"
-            ));
+            return Err(format!("takes one address of each family, IPv4 and IPv6; {address} is one too many"));
         }
         list.push(address);
     }
@@ -409,32 +364,15 @@ fn parse_bind(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 const fn int(default: i64, min: i64, max: i64, store: Store) -> Kind {
-    Kind::Int {
-        default,
-        min,
-        max,
-        or_zero: false,
-        store,
-    }
+    Kind::Int { default, min, max, or_zero: false, store }
 }
 
 const fn int_or_zero(default: i64, min: i64, max: i64, store: Store) -> Kind {
-    Kind::Int {
-        default,
-        min,
-        max,
-        or_zero: true,
-        store,
-    }
+    Kind::Int { default, min, max, or_zero: true, store }
 }
 
 const fn float(default: f64, min: f64, max: f64, store: fn(&mut Config, f64)) -> Kind {
-    Kind::Float {
-        default,
-        min,
-        max,
-        store,
-    }
+    Kind::Float { default, min, max, store }
 }
 
 const fn absent(default: Value<'static>, what: &'static str) -> Kind {
@@ -442,13 +380,7 @@ const fn absent(default: Value<'static>, what: &'static str) -> Kind {
 }
 
 const fn key(number: i32, name: &'static str, life: Life, kind: Kind, why: &'static str) -> Key {
-    Key {
-        number,
-        name,
-        life,
-        kind,
-        why,
-    }
+    Key { number, name, life, kind, why }
 }
 
 fn ms(value: i64) -> Duration {
@@ -572,9 +504,7 @@ mod tests {
                 _ => continue,
             };
             let mut config = Config::new();
-            config
-                .set(key.number, value, Scope::Create)
-                .unwrap_or_else(|e| panic!("{}: {e}", key.name));
+            config.set(key.number, value, Scope::Create).unwrap_or_else(|e| panic!("{}: {e}", key.name));
             assert_eq!(format!("{config:?}"), format!("{:?}", Config::new()), "{}", key.name);
         }
     }
@@ -591,22 +521,11 @@ mod tests {
                 Kind::Bytes { .. } => Value::Bytes(&[9; 32]),
                 Kind::Absent { .. } => continue,
             };
-            let value = if matches!(key.name, "IP_LOCALHOST_ALLOW_WITHOUT_AUTH") {
-                Value::Int(0)
-            } else {
-                value
-            };
-            config
-                .set(key.number, value, Scope::Create)
-                .unwrap_or_else(|e| panic!("{}: {e}", key.name));
+            let value = if matches!(key.name, "IP_LOCALHOST_ALLOW_WITHOUT_AUTH") { Value::Int(0) } else { value };
+            config.set(key.number, value, Scope::Create).unwrap_or_else(|e| panic!("{}: {e}", key.name));
             let now = format!("{config:?}");
             assert_ne!(now, format!("{:?}", Config::new()), "{} changes nothing", key.name);
-            assert_eq!(
-                seen.insert(now, key.name),
-                None,
-                "{} changes what another key changes",
-                key.name
-            );
+            assert_eq!(seen.insert(now, key.name), None, "{} changes what another key changes", key.name);
         }
     }
 
@@ -632,19 +551,10 @@ mod tests {
 
     #[test]
     fn fixed_keys_and_whole_endpoint_keys_say_where_they_belong() {
-        assert!(matches!(
-            ready().set(10_001, Value::Int(1), Scope::Live),
-            Err(ConfigError::State(_))
-        ));
-        assert!(matches!(
-            ready().set(2, Value::Float(1.0), Scope::Peer),
-            Err(ConfigError::State(_))
-        ));
+        assert!(matches!(ready().set(10_001, Value::Int(1), Scope::Live), Err(ConfigError::State(_))));
+        assert!(matches!(ready().set(2, Value::Float(1.0), Scope::Peer), Err(ConfigError::State(_))));
         assert!(ready().set(2, Value::Float(1.0), Scope::Live).is_ok());
-        assert!(matches!(
-            ready().set(10_001, Value::Int(-1), Scope::Live),
-            Err(ConfigError::Invalid(_))
-        ));
+        assert!(matches!(ready().set(10_001, Value::Int(-1), Scope::Live), Err(ConfigError::Invalid(_))));
     }
 
     #[test]
@@ -655,37 +565,24 @@ mod tests {
             text(ready().set(103, Value::String("stun.example.org:3478"), Scope::Create))
                 .contains("this version has no STUN")
         );
-        assert!(matches!(
-            ready().set(104, Value::Int(1), Scope::Live),
-            Err(ConfigError::State(_))
-        ));
-        assert!(matches!(
-            ready().set(104, Value::String(""), Scope::Live),
-            Err(ConfigError::Invalid(_))
-        ));
+        assert!(matches!(ready().set(104, Value::Int(1), Scope::Live), Err(ConfigError::State(_))));
+        assert!(matches!(ready().set(104, Value::String(""), Scope::Live), Err(ConfigError::Invalid(_))));
     }
 
     #[test]
     fn an_endpoint_without_a_steam_id_is_refused() {
         assert!(text(Config::new().validate()).contains("LOCAL_STEAM_ID"));
-        assert!(matches!(
-            ready().set(10_000, Value::Int(0), Scope::Create),
-            Err(ConfigError::Invalid(_))
-        ));
+        assert!(matches!(ready().set(10_000, Value::Int(0), Scope::Create), Err(ConfigError::Invalid(_))));
         assert_eq!(ready().validate(), Ok(()));
         let mut negative = ready();
-        negative
-            .set(10_000, Value::Int(-1), Scope::Create)
-            .expect("the bits of a large id");
+        negative.set(10_000, Value::Int(-1), Scope::Create).expect("the bits of a large id");
         assert_eq!(negative.steam_id, SteamId(u64::MAX));
     }
 
     #[test]
     fn rates_that_contradict_are_refused_whichever_came_first() {
         let mut config = ready();
-        config
-            .set(11, Value::Int(10_000), Scope::Create)
-            .expect("alone it is fine");
+        config.set(11, Value::Int(10_000), Scope::Create).expect("alone it is fine");
         assert!(text(config.validate()).contains("SEND_RATE_MIN"));
         let mut live = ready();
         assert!(live.set(11, Value::Int(10_000), Scope::Live).is_err());
@@ -697,22 +594,10 @@ mod tests {
     #[test]
     fn bind_addresses_are_one_of_each_family() {
         let mut config = ready();
-        config
-            .set(10_002, Value::String("127.0.0.1:0, [::1]:5"), Scope::Create)
-            .expect("a pair");
+        config.set(10_002, Value::String("127.0.0.1:0, [::1]:5"), Scope::Create).expect("a pair");
         assert_eq!(config.bind.len(), 2);
-        for bad in [
-            "",
-            "localhost:1",
-            "127.0.0.1",
-            "1.1.1.1:1,2.2.2.2:2",
-            "224.0.0.1:5",
-            "::1:5",
-        ] {
-            assert!(
-                text(config.set(10_002, Value::String(bad), Scope::Create)).contains("BIND_ADDRESS"),
-                "{bad}"
-            );
+        for bad in ["", "localhost:1", "127.0.0.1", "1.1.1.1:1,2.2.2.2:2", "224.0.0.1:5", "::1:5"] {
+            assert!(text(config.set(10_002, Value::String(bad), Scope::Create)).contains("BIND_ADDRESS"), "{bad}");
         }
         assert_eq!(config.bind.len(), 2, "a refused list changes nothing");
     }
@@ -722,17 +607,11 @@ mod tests {
         let mut config = ready();
         let mut peer = PeerOverrides::default();
         peer.set(&config, 9, Value::Int(8_192)).expect("per peer");
-        assert!(
-            peer.set(&config, 11, Value::Int(10_000)).is_err(),
-            "below the endpoint's minimum"
-        );
+        assert!(peer.set(&config, 11, Value::Int(10_000)).is_err(), "below the endpoint's minimum");
         assert!(peer.set(&config, 10_001, Value::Int(1)).is_err());
         config.set(25, Value::Int(2_000), Scope::Live).expect("live");
         let settings = config.settings_for(Some(&peer));
-        assert_eq!(
-            (settings.send_buffer_size, settings.timeout_connected),
-            (8_192, Duration::from_secs(2))
-        );
+        assert_eq!((settings.send_buffer_size, settings.timeout_connected), (8_192, Duration::from_secs(2)));
         assert_eq!(config.settings_for(None).send_buffer_size, 524_288);
     }
 }

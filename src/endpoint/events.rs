@@ -85,12 +85,7 @@ mod tests {
         events.push(request.clone(), &mut drops);
         events.push(request.clone(), &mut drops);
         for reason in 0..2_000 {
-            let failed = Event::SessionFailed {
-                peer: SteamId(8),
-                reason,
-                state: 5,
-                text: String::new(),
-            };
+            let failed = Event::SessionFailed { peer: SteamId(8), reason, state: 5, text: String::new() };
             events.push(failed, &mut drops);
         }
         assert_eq!(events.len(), 1 + MAX_FAILURES);

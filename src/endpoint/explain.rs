@@ -114,18 +114,9 @@ impl Endpoint {
 
     /// Why the session is as it is, as JSON.
     pub fn explain(&self, now: Instant, peer: SteamId) -> String {
-        let drops: serde_json::Map<String, serde_json::Value> = self
-            .drops()
-            .iter()
-            .map(|(name, count)| (name.to_owned(), count.into()))
-            .collect();
-        let addresses: Vec<String> = self
-            .book
-            .get(&peer)
-            .into_iter()
-            .flatten()
-            .map(SocketAddr::to_string)
-            .collect();
+        let drops: serde_json::Map<String, serde_json::Value> =
+            self.drops().iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+        let addresses: Vec<String> = self.book.get(&peer).into_iter().flatten().map(SocketAddr::to_string).collect();
         let mut all = json!({
             "steam_id": peer.0.to_string(),
             "local_steam_id": self.config().steam_id.0.to_string(),
@@ -196,9 +187,7 @@ fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
     };
     if let Some(transport) = session.transport() {
         let (reliable, unreliable, unacknowledged) = transport.pending();
-        status.ping = transport
-            .rtt()
-            .map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000));
+        status.ping = transport.rtt().map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000));
         status.send_rate = clamped(transport.rate());
         status.pending_reliable = clamped(reliable);
         status.pending_unreliable = clamped(unreliable);

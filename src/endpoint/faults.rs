@@ -159,10 +159,7 @@ impl Link {
         let dup = self.dice.percent(self.settings.dup);
         let dup_after = self.settings.dup_time_max.mul_f64(self.dice.unit());
         let jittered = self.dice.percent(self.settings.jitter_pct);
-        let jitter = self
-            .dice
-            .exponential(self.settings.jitter_avg)
-            .min(self.settings.jitter_max);
+        let jitter = self.dice.exponential(self.settings.jitter_avg).min(self.settings.jitter_max);
         if self.falls(loss) {
             return 0;
         }
@@ -324,10 +321,7 @@ mod tests {
     fn drain(link: &mut Link, until: Instant, out: &mut Vec<(u64, Duration)>) {
         while let Some(due) = link.poll_timeout().filter(|due| *due <= until) {
             if due > Instant::ZERO {
-                assert!(
-                    link.poll(due - Duration::from_nanos(1)).is_none(),
-                    "nothing comes early"
-                );
+                assert!(link.poll(due - Duration::from_nanos(1)).is_none(), "nothing comes early");
             }
             let (remote, bytes) = link.poll(due).expect("what is due comes out");
             assert_eq!(remote, REMOTE);
@@ -343,30 +337,12 @@ mod tests {
         let expected: Vec<_> = (0..100).map(|n| (n, Duration::ZERO)).collect();
         assert_eq!(arrivals(Direction::default(), 1, 100), expected);
         for dirty in [
-            Direction {
-                loss: 1.0,
-                ..Direction::default()
-            },
-            Direction {
-                lag: MS,
-                ..Direction::default()
-            },
-            Direction {
-                reorder: 1.0,
-                ..Direction::default()
-            },
-            Direction {
-                dup: 1.0,
-                ..Direction::default()
-            },
-            Direction {
-                jitter_avg: MS,
-                ..Direction::default()
-            },
-            Direction {
-                rate: 1,
-                ..Direction::default()
-            },
+            Direction { loss: 1.0, ..Direction::default() },
+            Direction { lag: MS, ..Direction::default() },
+            Direction { reorder: 1.0, ..Direction::default() },
+            Direction { dup: 1.0, ..Direction::default() },
+            Direction { jitter_avg: MS, ..Direction::default() },
+            Direction { rate: 1, ..Direction::default() },
         ] {
             assert!(!dirty.is_clean(), "{dirty:?}");
         }
@@ -374,131 +350,55 @@ mod tests {
 
     #[test]
     fn as_many_are_lost_as_asked_for() {
-        for (loss, burst) in [
-            (0.0, 1.0),
-            (1.0, 1.0),
-            (20.0, 1.0),
-            (50.0, 1.0),
-            (5.0, 4.0),
-            (20.0, 3.0),
-            (60.0, 10.0),
-        ] {
-            let arrived = arrivals(
-                Direction {
-                    loss,
-                    burst,
-                    ..Direction::default()
-                },
-                7,
-                100_000,
-            )
-            .len() as f32;
+        for (loss, burst) in [(0.0, 1.0), (1.0, 1.0), (20.0, 1.0), (50.0, 1.0), (5.0, 4.0), (20.0, 3.0), (60.0, 10.0)] {
+            let arrived = arrivals(Direction { loss, burst, ..Direction::default() }, 7, 100_000).len() as f32;
             let measured = 100.0 - arrived / 1_000.0;
-            assert!(
-                (measured - loss).abs() <= 0.1 * loss,
-                "asked {loss} in bursts of {burst}, got {measured}"
-            );
+            assert!((measured - loss).abs() <= 0.1 * loss, "asked {loss} in bursts of {burst}, got {measured}");
         }
-        assert_eq!(
-            arrivals(
-                Direction {
-                    loss: 100.0,
-                    burst: 5.0,
-                    ..Direction::default()
-                },
-                7,
-                1_000
-            ),
-            []
-        );
+        assert_eq!(arrivals(Direction { loss: 100.0, burst: 5.0, ..Direction::default() }, 7, 1_000), []);
     }
 
     #[test]
     fn losses_come_in_bursts_of_the_mean_length() {
         for (loss, asked, expected) in [(10.0, 5.0, 5.0), (20.0, 3.0, 3.0), (20.0, 1.0, 1.25), (50.0, 1.5, 2.0)] {
-            let settings = Direction {
-                loss,
-                burst: asked,
-                ..Direction::default()
-            };
+            let settings = Direction { loss, burst: asked, ..Direction::default() };
             let arrived = arrivals(settings, 3, 200_000);
-            let bursts: Vec<u64> = arrived
-                .windows(2)
-                .map(|pair| pair[1].0 - pair[0].0 - 1)
-                .filter(|missing| *missing > 0)
-                .collect();
+            let bursts: Vec<u64> =
+                arrived.windows(2).map(|pair| pair[1].0 - pair[0].0 - 1).filter(|missing| *missing > 0).collect();
             let mean = bursts.iter().sum::<u64>() as f64 / bursts.len() as f64;
-            assert!(
-                (mean - expected).abs() < 0.05 * expected,
-                "asked {asked} at {loss} %, got {mean}"
-            );
+            assert!((mean - expected).abs() < 0.05 * expected, "asked {asked} at {loss} %, got {mean}");
         }
     }
 
     #[test]
     fn lag_delays_all_and_keeps_their_order() {
         let expected: Vec<_> = (0..50).map(|n| (n, 40 * MS)).collect();
-        assert_eq!(
-            arrivals(
-                Direction {
-                    lag: 40 * MS,
-                    ..Direction::default()
-                },
-                1,
-                50
-            ),
-            expected
-        );
+        assert_eq!(arrivals(Direction { lag: 40 * MS, ..Direction::default() }, 1, 50), expected);
     }
 
     #[test]
     fn what_is_due_at_once_comes_out_in_the_order_it_went_in() {
-        let mut link = Link::new(
-            Direction {
-                lag: MS,
-                ..Direction::default()
-            },
-            1,
-        );
+        let mut link = Link::new(Direction { lag: MS, ..Direction::default() }, 1);
         for n in 0..10u8 {
             assert_eq!(link.push(Instant::ZERO, REMOTE, &[n]), 1);
         }
-        let order: Vec<u8> = std::iter::from_fn(|| link.poll(at_ms(1)))
-            .map(|(_, bytes)| bytes[0])
-            .collect();
+        let order: Vec<u8> = std::iter::from_fn(|| link.poll(at_ms(1))).map(|(_, bytes)| bytes[0]).collect();
         assert_eq!(order, (0..10).collect::<Vec<_>>());
     }
 
     #[test]
     fn reordering_holds_back_the_share_asked_for_and_nothing_else() {
-        let arrived = arrivals(
-            Direction {
-                reorder: 10.0,
-                ..Direction::default()
-            },
-            5,
-            50_000,
-        );
+        let arrived = arrivals(Direction { reorder: 10.0, ..Direction::default() }, 5, 50_000);
         assert_eq!(arrived.len(), 50_000);
         let held = arrived.iter().filter(|(_, delay)| *delay == 15 * MS).count();
         assert!((4_500..=5_500).contains(&held), "{held}");
         assert!(arrived.iter().all(|(_, delay)| delay.is_zero() || *delay == 15 * MS));
-        assert!(
-            arrived.windows(2).any(|pair| pair[0].0 > pair[1].0),
-            "someone is overtaken"
-        );
+        assert!(arrived.windows(2).any(|pair| pair[0].0 > pair[1].0), "someone is overtaken");
     }
 
     #[test]
     fn copies_follow_within_the_time_allowed() {
-        let arrived = arrivals(
-            Direction {
-                dup: 25.0,
-                ..Direction::default()
-            },
-            5,
-            40_000,
-        );
+        let arrived = arrivals(Direction { dup: 25.0, ..Direction::default() }, 5, 40_000);
         let copies = arrived.len() - 40_000;
         assert!((9_500..=10_500).contains(&copies), "{copies}");
         let late: Vec<_> = arrived.iter().filter(|(_, delay)| !delay.is_zero()).collect();
@@ -509,18 +409,9 @@ mod tests {
 
     #[test]
     fn jitter_has_the_mean_the_cap_and_the_share_asked_for() {
-        let settings = Direction {
-            jitter_avg: 8 * MS,
-            jitter_max: 20 * MS,
-            jitter_pct: 50.0,
-            ..Direction::default()
-        };
+        let settings = Direction { jitter_avg: 8 * MS, jitter_max: 20 * MS, jitter_pct: 50.0, ..Direction::default() };
         let arrived = arrivals(settings, 5, 100_000);
-        let late: Vec<f64> = arrived
-            .iter()
-            .map(|(_, d)| d.as_secs_f64() * 1e3)
-            .filter(|ms| *ms > 0.0)
-            .collect();
+        let late: Vec<f64> = arrived.iter().map(|(_, d)| d.as_secs_f64() * 1e3).filter(|ms| *ms > 0.0).collect();
         assert!((49_000..=51_000).contains(&late.len()), "{}", late.len());
         let capped = late.iter().filter(|ms| **ms == 20.0).count() as f64 / late.len() as f64;
         assert!((capped - (-2.5f64).exp()).abs() < 0.005, "{capped}");
@@ -532,11 +423,7 @@ mod tests {
 
     #[test]
     fn a_narrow_link_passes_its_burst_and_then_its_rate() {
-        let settings = Direction {
-            rate: 100_000,
-            rate_burst: 3_000,
-            ..Direction::default()
-        };
+        let settings = Direction { rate: 100_000, rate_burst: 3_000, ..Direction::default() };
         let mut link = Link::new(settings, 1);
         for _ in 0..10 {
             assert_eq!(link.push(Instant::ZERO, REMOTE, &[0; 1_000]), 1);
@@ -555,17 +442,8 @@ mod tests {
     #[test]
     fn the_queue_of_a_narrow_link_drops_its_tail() {
         for (rate, expected) in [(100_000, 65), (10_000_000, 1_000)] {
-            let mut link = Link::new(
-                Direction {
-                    rate,
-                    rate_burst: 0,
-                    ..Direction::default()
-                },
-                1,
-            );
-            let taken = (0..2_000)
-                .map(|_| link.push(Instant::ZERO, REMOTE, &[0; 1_000]))
-                .sum::<usize>();
+            let mut link = Link::new(Direction { rate, rate_burst: 0, ..Direction::default() }, 1);
+            let taken = (0..2_000).map(|_| link.push(Instant::ZERO, REMOTE, &[0; 1_000])).sum::<usize>();
             assert_eq!(taken, expected, "at {rate} bytes a second");
             // Once a packet's time has passed there is room for one more, not for two.
             let later = Instant::ZERO + Duration::from_secs(1_000) / u32::try_from(rate).expect("small");
@@ -576,20 +454,12 @@ mod tests {
 
     #[test]
     fn what_is_in_flight_is_bounded_in_datagrams_and_in_bytes() {
-        let slow = Direction {
-            lag: Duration::from_secs(5),
-            dup: 100.0,
-            ..Direction::default()
-        };
+        let slow = Direction { lag: Duration::from_secs(5), dup: 100.0, ..Direction::default() };
         let mut link = Link::new(slow.clone(), 1);
-        let taken = (0..MAX_IN_FLIGHT)
-            .map(|_| link.push(Instant::ZERO, REMOTE, &[0; 8]))
-            .sum::<usize>();
+        let taken = (0..MAX_IN_FLIGHT).map(|_| link.push(Instant::ZERO, REMOTE, &[0; 8])).sum::<usize>();
         assert_eq!(taken, MAX_IN_FLIGHT);
         let mut link = Link::new(slow, 1);
-        let taken = (0..1_000)
-            .map(|_| link.push(Instant::ZERO, REMOTE, &[0; 60_000]))
-            .sum::<usize>();
+        let taken = (0..1_000).map(|_| link.push(Instant::ZERO, REMOTE, &[0; 60_000])).sum::<usize>();
         assert_eq!(taken, MAX_IN_FLIGHT_BYTES / 60_000);
         assert!(link.in_flight_bytes() <= MAX_IN_FLIGHT_BYTES);
         // Room comes back as datagrams leave.
@@ -621,28 +491,14 @@ mod tests {
             arrived.dedup();
             arrived
         };
-        let plain = Direction {
-            loss: 20.0,
-            ..Direction::default()
-        };
-        let busy = Direction {
-            dup: 30.0,
-            reorder: 30.0,
-            jitter_avg: MS,
-            ..plain.clone()
-        };
+        let plain = Direction { loss: 20.0, ..Direction::default() };
+        let busy = Direction { dup: 30.0, reorder: 30.0, jitter_avg: MS, ..plain.clone() };
         assert_eq!(lost(plain), lost(busy));
     }
 
     #[test]
     fn a_change_leaves_what_is_under_way_alone() {
-        let mut link = Link::new(
-            Direction {
-                lag: 50 * MS,
-                ..Direction::default()
-            },
-            1,
-        );
+        let mut link = Link::new(Direction { lag: 50 * MS, ..Direction::default() }, 1);
         link.push(Instant::ZERO, REMOTE, b"slow");
         link.set(Direction::default());
         link.push(at_ms(1), REMOTE, b"quick");

@@ -18,13 +18,7 @@ impl Endpoint {
     /// Lets in what the injected faults held back and is due now.
     pub(super) fn handle_delayed(&mut self, now: Instant) {
         while let Some((remote, mut bytes)) = self.fault_recv.as_mut().and_then(|link| link.poll(now)) {
-            self.handle_arrived(
-                now,
-                Datagram {
-                    remote,
-                    bytes: &mut bytes,
-                },
-            );
+            self.handle_arrived(now, Datagram { remote, bytes: &mut bytes });
             if let Some(link) = &mut self.fault_recv {
                 link.recycle(bytes);
             }
@@ -65,11 +59,7 @@ impl Endpoint {
     /// A connection we lost, or never had: only who was told the token in its handshake believes this.
     fn answer_stray(&mut self, from: SocketAddr, connection: ConnectionId) {
         let mut reply = Vec::with_capacity(32);
-        Reset {
-            connection,
-            token: self.local.reset_key.token(connection),
-        }
-        .encode(&mut reply);
+        Reset { connection, token: self.local.reset_key.token(connection) }.encode(&mut reply);
         self.push_reply(from, reply);
     }
 
@@ -84,13 +74,7 @@ impl Endpoint {
             Packet::Init { init, covered, check } => {
                 let id = self.fresh_id();
                 let mut reply = Vec::new();
-                let Endpoint {
-                    strangers,
-                    local,
-                    config,
-                    random,
-                    ..
-                } = self;
+                let Endpoint { strangers, local, config, random, .. } = self;
                 let taken = strangers.handle_init(
                     now,
                     from,
@@ -113,48 +97,28 @@ impl Endpoint {
                     let newcomer = self.strangers.handle_finish(now, from, &finish, &self.local)?;
                     self.handle_newcomer(now, newcomer)?;
                 } else {
-                    let slot = self
-                        .routes
-                        .get(&destination)
-                        .copied()
-                        .ok_or(Dropped::UnknownConnection)?;
+                    let slot = self.routes.get(&destination).copied().ok_or(Dropped::UnknownConnection)?;
                     self.with_context(now, slot, |s, _| s.handle_repeated_finish(now, destination));
                 }
                 (destination, rest_start)
             }
             Packet::Response(response) => {
-                let slot = self
-                    .routes
-                    .get(&response.destination)
-                    .copied()
-                    .ok_or(Dropped::UnknownConnection)?;
+                let slot = self.routes.get(&response.destination).copied().ok_or(Dropped::UnknownConnection)?;
                 let handled = self.with_context(now, slot, |s, ctx| s.handle_response(now, from, &response, ctx));
                 return handled.unwrap_or(Err(Dropped::UnknownConnection));
             }
             Packet::Cookie(cookie) => {
-                let slot = self
-                    .routes
-                    .get(&cookie.destination)
-                    .copied()
-                    .ok_or(Dropped::UnknownConnection)?;
+                let slot = self.routes.get(&cookie.destination).copied().ok_or(Dropped::UnknownConnection)?;
                 let handled = self.with_context(now, slot, |s, _| s.handle_cookie(&cookie, from));
                 return handled.unwrap_or(Err(Dropped::UnknownConnection));
             }
             Packet::Hint(hint) => {
-                let slot = self
-                    .routes
-                    .get(&hint.destination)
-                    .copied()
-                    .ok_or(Dropped::UnknownConnection)?;
+                let slot = self.routes.get(&hint.destination).copied().ok_or(Dropped::UnknownConnection)?;
                 let handled = self.with_context(now, slot, |s, _| s.handle_hint(&hint));
                 return handled.unwrap_or(Err(Dropped::UnknownConnection));
             }
             Packet::Reset(reset) => {
-                let slot = self
-                    .resets
-                    .get(&reset.token)
-                    .copied()
-                    .ok_or(Dropped::UnknownConnection)?;
+                let slot = self.resets.get(&reset.token).copied().ok_or(Dropped::UnknownConnection)?;
                 self.with_context(now, slot, |s, _| s.handle_reset(now));
                 return Ok(());
             }
@@ -166,11 +130,7 @@ impl Endpoint {
             return Ok(());
         }
         let header = DataHeader::decode(rest)?;
-        let slot = self
-            .routes
-            .get(&destination)
-            .copied()
-            .filter(|_| header.destination == destination);
+        let slot = self.routes.get(&destination).copied().filter(|_| header.destination == destination);
         let slot = slot.ok_or(Dropped::UnknownConnection)?;
         let handled = self.with_context(now, slot, |s, ctx| s.handle_data(now, from, &header, rest, ctx));
         handled.unwrap_or(Err(Dropped::UnknownConnection))
@@ -181,10 +141,7 @@ impl Endpoint {
         out.bytes.clear();
         if let Some((remote, reply)) = self.replies.pop_front() {
             out.bytes.extend_from_slice(&reply);
-            return Some(Transmit {
-                remote,
-                segment_size: reply.len(),
-            });
+            return Some(Transmit { remote, segment_size: reply.len() });
         }
         while let Some(task) = self.agenda.take_ready() {
             match task {
@@ -195,16 +152,10 @@ impl Endpoint {
                     }
                 }
                 Task::Farewell(id) => {
-                    let remote = self
-                        .farewells
-                        .get_mut(&id)
-                        .and_then(|f| f.poll_transmit(now, &mut out.bytes));
+                    let remote = self.farewells.get_mut(&id).and_then(|f| f.poll_transmit(now, &mut out.bytes));
                     if let Some(remote) = remote {
                         self.agenda.push_ready(task);
-                        return Some(Transmit {
-                            remote,
-                            segment_size: out.bytes.len(),
-                        });
+                        return Some(Transmit { remote, segment_size: out.bytes.len() });
                     }
                     out.bytes.clear();
                     if let Some(farewell) = self.farewells.get(&id) {
@@ -219,22 +170,9 @@ impl Endpoint {
     }
 
     fn poll_session(&mut self, now: Instant, slot: usize, out: &mut TransmitBuf) -> Option<Transmit> {
-        let Endpoint {
-            slots,
-            local,
-            random,
-            drops,
-            deliveries,
-            agenda,
-            ..
-        } = self;
+        let Endpoint { slots, local, random, drops, deliveries, agenda, .. } = self;
         let entry = slots.get_mut(slot)?.as_mut()?;
-        let mut ctx = crate::session::Context {
-            local,
-            random,
-            drops,
-            deliveries,
-        };
+        let mut ctx = crate::session::Context { local, random, drops, deliveries };
         let transmit = entry.session.poll_transmit(now, out, &mut ctx);
         if transmit.is_some() {
             agenda.push_ready(Task::Session(slot));

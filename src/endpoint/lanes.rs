@@ -15,37 +15,22 @@ pub struct PeerTable(RwLock<BTreeMap<SteamId, Arc<PeerCell>>>);
 impl PeerTable {
     /// The cell of `peer`.
     pub fn cell(&self, peer: SteamId) -> Option<Arc<PeerCell>> {
-        self.0
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .get(&peer)
-            .cloned()
+        self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&peer).cloned()
     }
 
     /// Publishes a cell.
     pub fn insert(&self, peer: SteamId, cell: Arc<PeerCell>) {
-        self.0
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .insert(peer, cell);
+        self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(peer, cell);
     }
 
     /// Withdraws a cell.
     pub fn remove(&self, peer: SteamId) {
-        self.0
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .remove(&peer);
+        self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&peer);
     }
 
     /// Everyone with a cell.
     pub fn peers(&self) -> Vec<SteamId> {
-        self.0
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .keys()
-            .copied()
-            .collect()
+        self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).keys().copied().collect()
     }
 }
 

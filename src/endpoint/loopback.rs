@@ -21,13 +21,7 @@ pub struct Loopback {
 impl Loopback {
     /// Begins with the first message to ourselves.
     pub fn new(now: Instant, me: SteamId, key: SessionKey) -> Loopback {
-        Loopback {
-            me,
-            key,
-            used_at: now,
-            numbers: BTreeMap::new(),
-            channels: BTreeSet::new(),
-        }
+        Loopback { me, key, used_at: now, numbers: BTreeMap::new(), channels: BTreeSet::new() }
     }
 
     /// Its key in the mailbox.
@@ -64,9 +58,7 @@ impl Loopback {
         let full = bytes + payload.len() as u64 > u64::from(settings.recv_buffer_size).max(payload.len() as u64)
             || messages >= u64::from(settings.recv_buffer_messages);
         if reliable && full {
-            return Err(SendError::LimitExceeded(
-                "too many messages to ourselves are unread (RECV_BUFFER_SIZE)",
-            ));
+            return Err(SendError::LimitExceeded("too many messages to ourselves are unread (RECV_BUFFER_SIZE)"));
         }
         if self.channels.len() >= MAX_CHANNELS && !self.channels.contains(&channel) {
             return Err(SendError::LimitExceeded("too many channels"));
@@ -74,22 +66,9 @@ impl Loopback {
         self.channels.insert(channel);
         let number = self.numbers.entry((channel, reliable)).or_insert(0);
         *number += 1;
-        let delivery = Delivery {
-            channel,
-            number: *number,
-            reliable,
-            payload,
-        };
-        let limits = Limits {
-            bytes: settings.recv_buffer_size.into(),
-            messages: settings.recv_buffer_messages.into(),
-        };
-        let origin = Origin {
-            session: self.key,
-            peer: self.me,
-            user_data: settings.user_data,
-            limits,
-        };
+        let delivery = Delivery { channel, number: *number, reliable, payload };
+        let limits = Limits { bytes: settings.recv_buffer_size.into(), messages: settings.recv_buffer_messages.into() };
+        let origin = Origin { session: self.key, peer: self.me, user_data: settings.user_data, limits };
         mailbox.deliver(now, &origin, std::iter::once(delivery));
         Ok(())
     }

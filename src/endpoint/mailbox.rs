@@ -119,13 +119,7 @@ impl Mailbox {
         let account = accounts.entry(origin.session).or_default();
         account.limits = Some(origin.limits);
         let (mut added, mut dropped) = (0usize, 0u64);
-        for Delivery {
-            channel,
-            number,
-            reliable,
-            payload,
-        } in deliveries
-        {
+        for Delivery { channel, number, reliable, payload } in deliveries {
             let queue = channels.entry(channel).or_default();
             if !reliable {
                 let gone = account.make_room(queue, channel, payload.len() as u64, &origin.limits);
@@ -134,11 +128,7 @@ impl Mailbox {
                 if gone.refused {
                     continue;
                 }
-                account
-                    .unreliable
-                    .entry(channel)
-                    .or_default()
-                    .push_back(queue.base + queue.entries.len() as u64);
+                account.unreliable.entry(channel).or_default().push_back(queue.base + queue.entries.len() as u64);
                 account.unreliable_bytes += payload.len() as u64;
                 account.unreliable_messages += 1;
             }
@@ -214,11 +204,7 @@ impl Mailbox {
         let Inner { channels, accounts } = &mut *inner;
         let mut gone = 0;
         for (channel, queue) in channels.iter_mut().filter(|(c, _)| only.is_none_or(|o| o == **c)) {
-            for slot in queue
-                .entries
-                .iter_mut()
-                .filter(|s| s.as_ref().is_some_and(|e| e.message.from == peer))
-            {
+            for slot in queue.entries.iter_mut().filter(|s| s.as_ref().is_some_and(|e| e.message.from == peer)) {
                 if let Some(Entry { session, message }) = slot.take() {
                     gone += 1;
                     if let Some(account) = accounts.get_mut(&session) {
@@ -247,14 +233,8 @@ impl Mailbox {
     /// Unread bytes and messages of one session, for the loopback's own bound.
     pub fn unread_of(&self, peer: SteamId) -> (u64, u64) {
         let inner = self.lock();
-        let messages = inner
-            .channels
-            .values()
-            .flat_map(|q| q.entries.iter().flatten())
-            .map(|e| &e.message);
-        messages
-            .filter(|m| m.from == peer)
-            .fold((0, 0), |(b, n), m| (b + m.payload.len() as u64, n + 1))
+        let messages = inner.channels.values().flat_map(|q| q.entries.iter().flatten()).map(|e| &e.message);
+        messages.filter(|m| m.from == peer).fold((0, 0), |(b, n), m| (b + m.payload.len() as u64, n + 1))
     }
 
     /// What the app read since the last call, session by session.
@@ -291,11 +271,7 @@ struct Gone {
 impl Account {
     /// Drops the oldest unreliable messages of `channel` until one of `size` bytes fits.
     fn make_room(&mut self, queue: &mut Queue, channel: Channel, size: u64, limits: &Limits) -> Gone {
-        let mut gone = Gone {
-            count: 0,
-            unread: 0,
-            refused: false,
-        };
+        let mut gone = Gone { count: 0, unread: 0, refused: false };
         while self.unreliable_messages >= limits.messages
             || (self.unreliable_bytes + size > limits.bytes && self.unreliable_bytes > 0)
         {
@@ -304,9 +280,7 @@ impl Account {
                 gone.refused = true;
                 return gone;
             };
-            let slot = position
-                .checked_sub(queue.base)
-                .and_then(|i| queue.entries.get_mut(i as usize));
+            let slot = position.checked_sub(queue.base).and_then(|i| queue.entries.get_mut(i as usize));
             if let Some(entry) = slot.and_then(Option::take) {
                 self.unreliable_bytes -= entry.message.payload.len() as u64;
                 self.unreliable_messages -= 1;
@@ -346,9 +320,7 @@ impl Account {
     /// Enough was read for the peer to care?
     fn is_urgent(&self) -> bool {
         self.held_back
-            || self
-                .limits
-                .is_some_and(|l| self.read_bytes * 8 >= l.bytes || self.read_messages * 8 >= l.messages)
+            || self.limits.is_some_and(|l| self.read_bytes * 8 >= l.bytes || self.read_messages * 8 >= l.messages)
     }
 }
 
@@ -371,20 +343,12 @@ mod tests {
             session: SessionKey(session),
             peer: SteamId(session),
             user_data: 9,
-            limits: Limits {
-                bytes: 100,
-                messages: 5,
-            },
+            limits: Limits { bytes: 100, messages: 5 },
         }
     }
 
     fn delivery(channel: i32, number: u64, reliable: bool, size: usize) -> Delivery {
-        Delivery {
-            channel: Channel(channel),
-            number,
-            reliable,
-            payload: vec![number as u8; size].into(),
-        }
+        Delivery { channel: Channel(channel), number, reliable, payload: vec![number as u8; size].into() }
     }
 
     fn numbers(mailbox: &Mailbox, channel: i32) -> Vec<u64> {
@@ -396,11 +360,7 @@ mod tests {
     #[test]
     fn messages_come_out_in_order_by_channel() {
         let mailbox = Mailbox::default();
-        mailbox.deliver(
-            Instant::ZERO,
-            &origin(1),
-            [delivery(0, 1, true, 3), delivery(4, 1, true, 3)].into_iter(),
-        );
+        mailbox.deliver(Instant::ZERO, &origin(1), [delivery(0, 1, true, 3), delivery(4, 1, true, 3)].into_iter());
         mailbox.deliver(Instant::ZERO, &origin(2), [delivery(0, 7, true, 3)].into_iter());
         assert_eq!(mailbox.waiting(), 3);
         assert_eq!(numbers(&mailbox, 0), [1, 7]);
@@ -427,21 +387,14 @@ mod tests {
     fn a_channel_that_has_nothing_to_drop_loses_its_newcomer() {
         let mailbox = Mailbox::default();
         mailbox.deliver(Instant::ZERO, &origin(1), (1..=5).map(|n| delivery(0, n, false, 10)));
-        assert_eq!(
-            mailbox.deliver(Instant::ZERO, &origin(1), [delivery(1, 1, false, 10)].into_iter()),
-            1
-        );
+        assert_eq!(mailbox.deliver(Instant::ZERO, &origin(1), [delivery(1, 1, false, 10)].into_iter()), 1);
         assert_eq!((numbers(&mailbox, 1), mailbox.waiting()), (vec![], 5));
     }
 
     #[test]
     fn discarding_gives_the_grant_back_and_spares_the_others() {
         let mailbox = Mailbox::default();
-        mailbox.deliver(
-            Instant::ZERO,
-            &origin(1),
-            [delivery(0, 1, true, 30), delivery(1, 1, false, 5)].into_iter(),
-        );
+        mailbox.deliver(Instant::ZERO, &origin(1), [delivery(0, 1, true, 30), delivery(1, 1, false, 5)].into_iter());
         mailbox.deliver(Instant::ZERO, &origin(2), [delivery(0, 2, true, 3)].into_iter());
         mailbox.discard(SteamId(1), None);
         assert_eq!(mailbox.waiting(), 1);

@@ -193,10 +193,7 @@ impl Endpoint {
             loopback: None,
             agenda: Agenda::default(),
             replies: VecDeque::new(),
-            reset_budget: ResetBudget {
-                left: ResetBudget::PER_SECOND,
-                refilled_at: now,
-            },
+            reset_budget: ResetBudget { left: ResetBudget::PER_SECOND, refilled_at: now },
             next_key: 0,
             fault_send: None,
             fault_recv: None,
@@ -263,18 +260,14 @@ impl Endpoint {
         }
         let cell = session.cell().clone();
         if session.is_connected() && cell.max_message() < payload.len() as u64 {
-            return Err(SendError::InvalidParam(
-                "the peer takes no message of this size (its RECV_MAX_MESSAGE_SIZE)",
-            ));
+            return Err(SendError::InvalidParam("the peer takes no message of this size (its RECV_MAX_MESSAGE_SIZE)"));
         }
         let waits = session.transport().is_some_and(|t| t.queue_delay() > NO_DELAY_LIMIT);
         if no_delay && (!session.is_connected() || waits) {
             return Err(SendError::Ignored);
         }
         if !cell.reserve(charge(payload.len())) {
-            return Err(SendError::LimitExceeded(
-                "the send buffer of this session is full (SEND_BUFFER_SIZE)",
-            ));
+            return Err(SendError::LimitExceeded("the send buffer of this session is full (SEND_BUFFER_SIZE)"));
         }
         self.push(now, slot, payload, send_flags, channel);
         Ok(())
@@ -282,24 +275,11 @@ impl Endpoint {
 
     /// Takes a message from the fast lane; its room is already reserved in the peer's cell.
     pub fn take_outgoing(&mut self, now: Instant, message: Outgoing) {
-        let Outgoing {
-            to,
-            cell,
-            channel,
-            flags: send_flags,
-            payload,
-        } = message;
+        let Outgoing { to, cell, channel, flags: send_flags, payload } = message;
         let slot = self.by_peer.get(&to).copied();
-        let same = slot.filter(|s| {
-            self.session(*s)
-                .is_some_and(|session| Arc::ptr_eq(session.cell(), &cell))
-        });
+        let same = slot.filter(|s| self.session(*s).is_some_and(|session| Arc::ptr_eq(session.cell(), &cell)));
         match same {
-            Some(slot)
-                if self
-                    .session(slot)
-                    .is_some_and(|s| s.is_connected() && s.has_room_for(channel)) =>
-            {
+            Some(slot) if self.session(slot).is_some_and(|s| s.is_connected() && s.has_room_for(channel)) => {
                 self.push(now, slot, payload, send_flags, channel);
             }
             _ => {
@@ -316,14 +296,7 @@ impl Endpoint {
         let priority = self.priorities.get(&channel).copied().unwrap_or(0);
         if let Some(session) = self.session_mut(slot) {
             let no_nagle = send_flags & (flags::NO_NAGLE | flags::NO_DELAY) != 0;
-            session.push(
-                now,
-                channel,
-                send_flags & flags::RELIABLE != 0,
-                no_nagle,
-                payload,
-                priority,
-            );
+            session.push(now, channel, send_flags & flags::RELIABLE != 0, no_nagle, payload, priority);
         }
         self.touch(now, slot);
     }
@@ -483,9 +456,7 @@ impl Endpoint {
     /// Too many channels with a priority of their own.
     pub fn set_channel_priority(&mut self, channel: Channel, priority: i32) -> Result<(), SendError> {
         if self.priorities.len() >= MAX_PRIORITIES && !self.priorities.contains_key(&channel) {
-            return Err(SendError::LimitExceeded(
-                "at most 4096 channels have a priority of their own",
-            ));
+            return Err(SendError::LimitExceeded("at most 4096 channels have a priority of their own"));
         }
         self.priorities.insert(channel, priority);
         for slot in self.slots.iter_mut().flatten() {
@@ -532,9 +503,7 @@ impl Endpoint {
             return Err(ConfigError::Invalid("steam id 0 is nobody".to_owned()));
         }
         if self.overrides.len() >= MAX_KNOWN_PEERS && !self.overrides.contains_key(&peer) {
-            return Err(ConfigError::Limit(
-                "at most 65536 peers have settings of their own".to_owned(),
-            ));
+            return Err(ConfigError::Limit("at most 65536 peers have settings of their own".to_owned()));
         }
         let mut overrides = self.overrides.get(&peer).cloned().unwrap_or_default();
         overrides.set(&self.config, key, value)?;
@@ -686,10 +655,7 @@ impl Machine for Endpoint {
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBuf) -> Option<Transmit> {
-        let faulty = self
-            .fault_send
-            .as_ref()
-            .is_some_and(|l| !(l.settings().is_clean() && l.is_empty()));
+        let faulty = self.fault_send.as_ref().is_some_and(|l| !(l.settings().is_clean() && l.is_empty()));
         if !faulty {
             return self.poll_clean(now, out);
         }
@@ -706,10 +672,7 @@ impl Machine for Endpoint {
         out.bytes.clear();
         out.bytes.extend_from_slice(&bytes);
         link.recycle(bytes);
-        Some(Transmit {
-            remote,
-            segment_size: out.bytes.len(),
-        })
+        Some(Transmit { remote, segment_size: out.bytes.len() })
     }
 
     fn poll_timeout(&self) -> Option<Deadline> {

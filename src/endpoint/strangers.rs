@@ -87,12 +87,7 @@ impl Strangers {
         if !self.knows_us(init.app, local, covered, check) {
             return Err(Dropped::NotForUs);
         }
-        let hint = |code| Hint {
-            destination: init.source,
-            session: init.session,
-            code,
-            version: WIRE_VERSION,
-        };
+        let hint = |code| Hint { destination: init.source, session: init.session, code, version: WIRE_VERSION };
         if init.version != WIRE_VERSION {
             hint(HintCode::OtherVersion).encode(reply);
             return Err(Dropped::OtherVersion);
@@ -113,17 +108,10 @@ impl Strangers {
             return Ok(());
         }
         if self.half_open.len() >= COOKIE_MARK {
-            let proven = init
-                .cookie
-                .is_some_and(|c| self.jar.verify(now, from, init.session, &c));
+            let proven = init.cookie.is_some_and(|c| self.jar.verify(now, from, init.session, &c));
             if !proven {
                 let cookie = self.jar.cookie(now, from, init.session);
-                Cookie {
-                    destination: init.source,
-                    session: init.session,
-                    cookie,
-                }
-                .encode(reply);
+                Cookie { destination: init.source, session: init.session, cookie }.encode(reply);
                 return Err(Dropped::CookieNeeded);
             }
             if self.half_open.len() >= MAX_HALF_OPEN {
@@ -135,15 +123,8 @@ impl Strangers {
         let mut ours = Vec::new();
         hello::write(local, SessionId(random.next_u64()), ANYONE, settings, id, &mut ours);
         let mut message = Vec::new();
-        noise
-            .write_response(&ours, &mut message)
-            .map_err(|_| Dropped::BadHandshake)?;
-        Response {
-            destination: init.source,
-            source: id,
-            message: &message,
-        }
-        .encode(reply);
+        noise.write_response(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
+        Response { destination: init.source, source: id, message: &message }.encode(reply);
         self.by_origin.insert((from, init.session), id);
         self.half_open.insert(
             id,
@@ -180,15 +161,10 @@ impl Strangers {
         finish: &Finish<'_>,
         local: &Local,
     ) -> Result<Box<Newcomer>, Dropped> {
-        let half = self
-            .half_open
-            .get_mut(&finish.destination)
-            .ok_or(Dropped::UnknownConnection)?;
+        let half = self.half_open.get_mut(&finish.destination).ok_or(Dropped::UnknownConnection)?;
         let mut payload = Vec::new();
-        let (remote_static, split) = half
-            .noise
-            .read_finish(finish.message, &mut payload)
-            .map_err(|_| Dropped::BadHandshake)?;
+        let (remote_static, split) =
+            half.noise.read_finish(finish.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
         let hello = hello::read(local, &payload, &remote_static, Side::Initiator).map_err(|_| Dropped::BadHandshake)?;
         if hello.session != half.session || hello.steam_id == local.steam_id {
             return Err(Dropped::BadHandshake);
@@ -207,12 +183,8 @@ impl Strangers {
     }
 
     fn expire(&mut self, now: Instant) {
-        let old: Vec<ConnectionId> = self
-            .half_open
-            .iter()
-            .filter(|(_, h)| h.expires_at <= now)
-            .map(|(id, _)| *id)
-            .collect();
+        let old: Vec<ConnectionId> =
+            self.half_open.iter().filter(|(_, h)| h.expires_at <= now).map(|(id, _)| *id).collect();
         old.into_iter().for_each(|id| self.remove(id));
     }
 }

@@ -35,10 +35,7 @@ impl Endpoint {
     }
 
     pub(super) fn session_mut(&mut self, slot: usize) -> Option<&mut Session> {
-        self.slots
-            .get_mut(slot)
-            .and_then(Option::as_mut)
-            .map(|s| &mut s.session)
+        self.slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session)
     }
 
     /// Lets a session work with what it needs of the endpoint, delivers what came of it, and notes the rest.
@@ -49,21 +46,9 @@ impl Endpoint {
         work: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let mut deliveries = std::mem::take(&mut self.deliveries);
-        let Endpoint {
-            slots,
-            local,
-            random,
-            drops,
-            mailbox,
-            ..
-        } = self;
+        let Endpoint { slots, local, random, drops, mailbox, .. } = self;
         let entry = slots.get_mut(slot)?.as_mut()?;
-        let mut ctx = Context {
-            local,
-            random,
-            drops,
-            deliveries: &mut deliveries,
-        };
+        let mut ctx = Context { local, random, drops, deliveries: &mut deliveries };
         let result = work(&mut entry.session, &mut ctx);
         if !deliveries.is_empty() {
             if entry.flushing_until.is_none() {
@@ -104,14 +89,7 @@ impl Endpoint {
         self.next_key += 1;
         let key = SessionKey(self.next_key);
         self.peers.insert(peer, session.cell().clone());
-        let slot = Slot {
-            session,
-            key,
-            routed: [None; 2],
-            reset: None,
-            flushing_until: None,
-            held_back: false,
-        };
+        let slot = Slot { session, key, routed: [None; 2], reset: None, flushing_until: None, held_back: false };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index] = Some(slot);
@@ -156,19 +134,8 @@ impl Endpoint {
         let id = SessionId(self.random.next_u64());
         let connection = self.fresh_id();
         let cell = Arc::new(PeerCell::default());
-        let Endpoint {
-            local,
-            random,
-            drops,
-            deliveries,
-            ..
-        } = self;
-        let mut ctx = Context {
-            local,
-            random,
-            drops,
-            deliveries,
-        };
+        let Endpoint { local, random, drops, deliveries, .. } = self;
+        let mut ctx = Context { local, random, drops, deliveries };
         let session = Session::open(now, peer, id, connection, settings, cell, &mut ctx);
         let slot = self.insert(session);
         self.dial_known_addresses(now, slot);
@@ -178,12 +145,7 @@ impl Endpoint {
 
     /// Gives an opening session the addresses it may try. Fails it when there are some and none is allowed.
     pub(super) fn dial_known_addresses(&mut self, now: Instant, slot: usize) {
-        let Some(session) = self
-            .slots
-            .get_mut(slot)
-            .and_then(Option::as_mut)
-            .map(|s| &mut s.session)
-        else {
+        let Some(session) = self.slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session) else {
             return;
         };
         let Some(addresses) = self.book.get(&session.peer()) else {
@@ -339,11 +301,7 @@ impl Endpoint {
     }
 
     pub(super) fn handle_session_timeout(&mut self, now: Instant, slot: usize) {
-        let flushing = self
-            .slots
-            .get(slot)
-            .and_then(Option::as_ref)
-            .and_then(|s| s.flushing_until);
+        let flushing = self.slots.get(slot).and_then(Option::as_ref).and_then(|s| s.flushing_until);
         if flushing.is_some_and(|at| at <= now) {
             self.end_slot(now, slot);
             return;
@@ -422,14 +380,7 @@ impl Endpoint {
                 self.remove(slot);
                 if lost_data && !flushing {
                     let text = "The peer was restarted; what it had not acknowledged is lost".to_owned();
-                    self.tell_failure(
-                        peer,
-                        Ending {
-                            state: 5,
-                            reason: reason::NO_CONNECTION,
-                            text,
-                        },
-                    );
+                    self.tell_failure(peer, Ending { state: 5, reason: reason::NO_CONNECTION, text });
                 }
                 let settings = self.settings_for(peer);
                 if let Err(why) = self.add_pending(now, peer, newcomer, settings) {
@@ -442,15 +393,7 @@ impl Endpoint {
     fn tell_failure(&mut self, peer: SteamId, ending: Ending) {
         self.events.withdraw_request(peer);
         let Ending { state, reason, text } = ending;
-        self.events.push(
-            Event::SessionFailed {
-                peer,
-                reason,
-                state,
-                text,
-            },
-            &mut self.drops,
-        );
+        self.events.push(Event::SessionFailed { peer, reason, state, text }, &mut self.drops);
     }
 
     /// The peer ended an idle session while these messages were on their way: they open the next one.

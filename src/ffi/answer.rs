@@ -23,34 +23,22 @@ pub struct Refusal {
 impl Refusal {
     /// INVALID_PARAM.
     pub fn param(text: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal {
-            code: SNM_RESULT_INVALID_PARAM,
-            text: text.into(),
-        }
+        Refusal { code: SNM_RESULT_INVALID_PARAM, text: text.into() }
     }
 
     /// INVALID_STATE.
     pub fn state(text: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal {
-            code: SNM_RESULT_INVALID_STATE,
-            text: text.into(),
-        }
+        Refusal { code: SNM_RESULT_INVALID_STATE, text: text.into() }
     }
 
     /// LIMIT_EXCEEDED.
     pub fn limit(text: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal {
-            code: SNM_RESULT_LIMIT_EXCEEDED,
-            text: text.into(),
-        }
+        Refusal { code: SNM_RESULT_LIMIT_EXCEEDED, text: text.into() }
     }
 
     /// FAIL.
     pub fn fail(text: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal {
-            code: SNM_RESULT_FAIL,
-            text: text.into(),
-        }
+        Refusal { code: SNM_RESULT_FAIL, text: text.into() }
     }
 }
 
@@ -92,9 +80,7 @@ pub fn call<T>(otherwise: impl FnOnce(snm_result) -> T, body: impl FnOnce() -> R
         Ok(Err(refusal)) => refusal,
         Err(panic) => {
             let what = panic.downcast_ref::<String>().map(String::as_str);
-            let what = what
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no text");
+            let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
             let text = format!("internal error, please report it: {what}");
             // The log callback is the app's: it may be the very thing that fails.
             let _ = catch_unwind(AssertUnwindSafe(|| log::say(log::BUG, &text)));
@@ -156,10 +142,7 @@ mod tests {
 
     fn last_error() -> String {
         // SAFETY: the buffer is NUL-terminated and this thread's own.
-        unsafe { CStr::from_ptr(snm_last_error()) }
-            .to_str()
-            .expect("UTF-8")
-            .to_owned()
+        unsafe { CStr::from_ptr(snm_last_error()) }.to_str().expect("UTF-8").to_owned()
     }
 
     #[test]

@@ -86,15 +86,8 @@ pub struct CallbackSlot<F> {
 impl<F: Copy> CallbackSlot<F> {
     /// No function.
     pub const fn new() -> CallbackSlot<F> {
-        let state = State {
-            current: None,
-            epoch: 0,
-            running: BTreeMap::new(),
-        };
-        CallbackSlot {
-            state: Mutex::new(state),
-            returned: Condvar::new(),
-        }
+        let state = State { current: None, epoch: 0, running: BTreeMap::new() };
+        CallbackSlot { state: Mutex::new(state), returned: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<F>> {
@@ -135,12 +128,7 @@ impl<F: Copy> CallbackSlot<F> {
         drop(state);
 
         let outer = INNERMOST.with(Cell::get);
-        let frame = Frame {
-            slot: self.id(),
-            place,
-            outer,
-            postponed: RefCell::default(),
-        };
+        let frame = Frame { slot: self.id(), place, outer, postponed: RefCell::default() };
         INNERMOST.with(|innermost| innermost.set(&raw const frame));
         invoke(function, user_data.0);
         INNERMOST.with(|innermost| innermost.set(outer));
@@ -200,10 +188,7 @@ mod tests {
             std::thread::yield_now(); // until the setter is in its wait
         }
         go.send(()).expect("the callback waits");
-        assert!(
-            setter.join().expect("no panic"),
-            "the setter returned while the old function still ran"
-        );
+        assert!(setter.join().expect("no panic"), "the setter returned while the old function still ran");
         assert!(caller.join().expect("no panic"));
     }
 
@@ -246,9 +231,6 @@ mod tests {
             assert_eq!(DONE.load(Ordering::SeqCst), 0);
         });
         assert_eq!(DONE.load(Ordering::SeqCst), 1);
-        assert!(
-            postpone(Box::new(|_| ())).is_err(),
-            "outside there is nothing to wait for"
-        );
+        assert!(postpone(Box::new(|_| ())).is_err(), "outside there is nothing to wait for");
     }
 }

@@ -17,19 +17,12 @@ static CONFIGS: Table<Mutex<Config>> = Table::new(9, "snm_config");
 
 /// The values gathered under a handle, as they stand.
 pub fn snapshot(config: *const snm_config) -> Result<Config, Refusal> {
-    Ok(CONFIGS
-        .find(config)?
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone())
+    Ok(CONFIGS.find(config)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
 }
 
 fn set(config: *const snm_config, key: snm_config_key, value: Value<'_>) -> Result<(), Refusal> {
     let config = CONFIGS.find(config)?;
-    config
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .set(key, value, Scope::Create)?;
+    config.lock().unwrap_or_else(PoisonError::into_inner).set(key, value, Scope::Create)?;
     Ok(())
 }
 
@@ -39,11 +32,7 @@ fn set(config: *const snm_config, key: snm_config_key, value: Value<'_>) -> Resu
 /// handles. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn snm_config_create() -> *mut snm_config {
-    let made = || {
-        Ok(without_provenance_mut(
-            CONFIGS.insert(Arc::new(Mutex::new(Config::new())))?,
-        ))
-    };
+    let made = || Ok(without_provenance_mut(CONFIGS.insert(Arc::new(Mutex::new(Config::new())))?));
     super::answer::call(|_| null_mut(), made)
 }
 

@@ -64,9 +64,7 @@ impl Held {
         self.events.push_back(event);
         self.news = true;
         let overflow = if self.failures > FAILURES_HELD {
-            self.events
-                .iter()
-                .position(|event| matches!(event, Event::SessionFailed { .. }))
+            self.events.iter().position(|event| matches!(event, Event::SessionFailed { .. }))
         } else {
             (self.events.len() > EVENTS_HELD).then_some(0)
         };
@@ -130,10 +128,7 @@ fn next_wanted(slot: &Slot) -> Option<Event> {
     };
     drop(held); // the log callback is the app's
     if overflow {
-        log::say(
-            log::WARNING,
-            "events nobody took were dropped: set both callbacks, or poll",
-        );
+        log::say(log::WARNING, "events nobody took were dropped: set both callbacks, or poll");
     }
     wanted
 }
@@ -173,12 +168,7 @@ fn call_back(slot: &Slot, place: Place, event: &Event) -> bool {
             // SAFETY: the app promised a function of this type.
             unsafe { function(user_data, from.0) };
         }),
-        Event::SessionFailed {
-            peer,
-            reason,
-            state,
-            text,
-        } => slot.failed.call(place, |function, user_data| {
+        Event::SessionFailed { peer, reason, state, text } => slot.failed.call(place, |function, user_data| {
             let text = CString::new(text.replace('\0', " ")).unwrap_or_default(); // no NUL is left in it
             // SAFETY: the app promised a function of this type; the text lives until it returns.
             unsafe { function(user_data, *reason, peer.0, *state, text.as_ptr()) };
@@ -272,12 +262,7 @@ fn public(event: &Event) -> snm_event {
             connection_state: 0,
             debug_message: [0; 128],
         },
-        Event::SessionFailed {
-            peer,
-            reason,
-            state,
-            text,
-        } => snm_event {
+        Event::SessionFailed { peer, reason, state, text } => snm_event {
             struct_size: 0,
             r#type: SNM_EVENT_SESSION_FAILED,
             remote_steam_id: peer.0,
@@ -294,12 +279,7 @@ mod tests {
     use crate::ids::SteamId;
 
     fn failure(peer: u64) -> Event {
-        Event::SessionFailed {
-            peer: SteamId(peer),
-            reason: 5003,
-            state: 5,
-            text: String::new(),
-        }
+        Event::SessionFailed { peer: SteamId(peer), reason: 5003, state: 5, text: String::new() }
     }
 
     #[test]
@@ -313,11 +293,7 @@ mod tests {
         }
         assert_eq!(held.events.len(), 1 + FAILURES_HELD);
         assert_eq!(held.remove(0), Some(request));
-        assert_eq!(
-            held.remove(0),
-            Some(failure(1)),
-            "the oldest failure went, not the request"
-        );
+        assert_eq!(held.remove(0), Some(failure(1)), "the oldest failure went, not the request");
         assert_eq!(held.failures, FAILURES_HELD - 1);
     }
 }

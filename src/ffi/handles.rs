@@ -25,46 +25,28 @@ impl<T> Table<T> {
     /// An empty table. `tag` is odd, below 16, and no other table's; `name` is what the C header calls it.
     pub const fn new(tag: usize, name: &'static str) -> Table<T> {
         assert!(tag % 2 == 1 && tag < 1 << TAG_BITS, "a tag is odd and fits its bits");
-        Table {
-            tag,
-            name,
-            live: RwLock::new(BTreeMap::new()),
-        }
+        Table { tag, name, live: RwLock::new(BTreeMap::new()) }
     }
 
     /// Takes something in and gives it a handle; none when 2^28 (on 32-bit machines) have been given out.
     pub fn insert(&self, thing: Arc<T>) -> Result<usize, Refusal> {
         let number = NEXT
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-                (n < usize::MAX >> TAG_BITS).then_some(n + 1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < usize::MAX >> TAG_BITS).then_some(n + 1))
             .map_err(|_| Refusal::limit("this process has used up all handles"))?;
         let handle = (number << TAG_BITS) | self.tag;
-        self.live
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(handle, thing);
+        self.live.write().unwrap_or_else(PoisonError::into_inner).insert(handle, thing);
         Ok(handle)
     }
 
     /// What the handle means.
     pub fn find<H>(&self, handle: *const H) -> Result<Arc<T>, Refusal> {
-        let found = self
-            .live
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&handle.addr())
-            .cloned();
+        let found = self.live.read().unwrap_or_else(PoisonError::into_inner).get(&handle.addr()).cloned();
         found.ok_or_else(|| self.refuse(handle))
     }
 
     /// Takes it out; the handle is dead from here on.
     pub fn take<H>(&self, handle: *const H) -> Result<Arc<T>, Refusal> {
-        let taken = self
-            .live
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&handle.addr());
+        let taken = self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&handle.addr());
         taken.ok_or_else(|| self.refuse(handle))
     }
 
@@ -78,10 +60,7 @@ impl<T> Table<T> {
         if handle.is_null() {
             Refusal::param(format!("the {} handle is NULL", self.name))
         } else {
-            Refusal::state(format!(
-                "the {} handle belongs to nothing alive (destroyed already?)",
-                self.name
-            ))
+            Refusal::state(format!("the {} handle belongs to nothing alive (destroyed already?)", self.name))
         }
     }
 }

@@ -161,10 +161,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("pub const SNM_CONFIG_")?.split_once(": i32 = "))
             .map(|(name, number)| {
-                (
-                    name.to_owned(),
-                    number.trim_end_matches(';').replace('_', "").parse().expect("a number"),
-                )
+                (name.to_owned(), number.trim_end_matches(';').replace('_', "").parse().expect("a number"))
             })
             .collect();
         let mut known: Vec<(String, i32)> = KEYS.iter().map(|key| (key.name.to_owned(), key.number)).collect();

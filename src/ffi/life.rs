@@ -128,20 +128,12 @@ fn create(config: *const snm_config) -> Result<usize, Refusal> {
     });
     let _ = home.set(Arc::downgrade(&slot)); // set nowhere else
     let handle = ENDPOINTS.insert(slot.clone()).inspect_err(|_| close(&slot))?;
-    log::say(
-        log::MESSAGE,
-        &format!("endpoint of {who} is up on {}", addresses(&slot)),
-    );
+    log::say(log::MESSAGE, &format!("endpoint of {who} is up on {}", addresses(&slot)));
     Ok(handle)
 }
 
 fn addresses(slot: &Slot) -> String {
-    slot.driver
-        .local_addresses()
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
+    slot.driver.local_addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Destroys an endpoint: closes its sessions, lets the peers know, frees its sockets and its thread.
@@ -199,10 +191,7 @@ struct Closings {
     threads: Vec<OwnThread>,
 }
 
-static CLOSINGS: Mutex<Closings> = Mutex::new(Closings {
-    count: 0,
-    threads: Vec::new(),
-});
+static CLOSINGS: Mutex<Closings> = Mutex::new(Closings { count: 0, threads: Vec::new() });
 static CLOSED: Condvar = Condvar::new();
 
 fn closings() -> MutexGuard<'static, Closings> {
@@ -260,10 +249,7 @@ fn close_at(place: Place, slots: Vec<Arc<Slot>>) {
     ended.into_iter().for_each(OwnThread::join);
     if let Some(error) = failed {
         // Without a thread the endpoint stays up, unreachable, rather than this thread waiting for itself.
-        log::say(
-            log::ERROR,
-            &format!("no thread can be had to close an endpoint: {error}"),
-        );
+        log::say(log::ERROR, &format!("no thread can be had to close an endpoint: {error}"));
     }
 }
 
@@ -300,10 +286,7 @@ pub unsafe extern "C" fn snm_endpoint_local_address(
         if unsafe { write_text(out, out_size, &text) } {
             Ok(())
         } else {
-            Err(Refusal::limit(format!(
-                "out_size is {out_size}, but {} bytes are needed",
-                text.len() + 1
-            )))
+            Err(Refusal::limit(format!("out_size is {out_size}, but {} bytes are needed", text.len() + 1)))
         }
     })
 }
@@ -322,11 +305,7 @@ pub extern "C" fn snm_wait(endpoint: *mut snm_endpoint, timeout_ms: i32) -> i32 
             if events::take_news(&slot) {
                 return Ok(1);
             }
-            let timeout = if on_own_thread() {
-                Some(0)
-            } else {
-                u64::try_from(timeout_ms).ok()
-            };
+            let timeout = if on_own_thread() { Some(0) } else { u64::try_from(timeout_ms).ok() };
             let something = slot.driver.wait(timeout.map(std::time::Duration::from_millis));
             if slot.driver.is_closed() {
                 return Err(Refusal::state("the endpoint was destroyed while waiting"));

@@ -24,10 +24,7 @@ unsafe fn send(slot: &Slot, to: u64, data: *const c_void, size: u32, flags: i32,
     }
     // SAFETY: by this function's contract.
     let bytes = unsafe { read_bytes(data.cast(), size, "data") }?;
-    Ok(slot
-        .driver
-        .send(SteamId(to), bytes, flags, Channel(channel))
-        .map_err(|gone| slot.refuse(gone))??)
+    Ok(slot.driver.send(SteamId(to), bytes, flags, Channel(channel)).map_err(|gone| slot.refuse(gone))??)
 }
 
 /// Sends size bytes to a user, on a channel. The first send to someone asks for a session; what is sent
@@ -135,9 +132,7 @@ pub unsafe extern "C" fn snm_get_session_connection_info(
     let mut state = SNM_STATE_NONE;
     quiet(|| {
         let slot = find(endpoint)?;
-        let asked = slot
-            .driver
-            .with_endpoint(|core, now| core.session_info(now, SteamId(remote_steam_id)));
+        let asked = slot.driver.with_endpoint(|core, now| core.session_info(now, SteamId(remote_steam_id)));
         let (info, status) = match asked {
             Ok(told) => told,
             Err(gone) if slot.driver.is_closed() => return Err(slot.refuse(gone)),
@@ -147,17 +142,9 @@ pub unsafe extern "C" fn snm_get_session_connection_info(
         let mut public_status = snm_realtime_status::from(&status);
         public_status.state = info.state;
         // SAFETY: the header asks for structures as large as their struct_size says, or NULL.
-        let info = if out_info.is_null() {
-            Ok(())
-        } else {
-            unsafe { write_struct(out_info, &(&info).into()) }
-        };
+        let info = if out_info.is_null() { Ok(()) } else { unsafe { write_struct(out_info, &(&info).into()) } };
         // SAFETY: likewise.
-        let status = if out_status.is_null() {
-            Ok(())
-        } else {
-            unsafe { write_struct(out_status, &public_status) }
-        };
+        let status = if out_status.is_null() { Ok(()) } else { unsafe { write_struct(out_status, &public_status) } };
         info.and(status)
     });
     state
@@ -179,13 +166,7 @@ fn out_of_service(remote_steam_id: u64) -> (SessionInfo, SessionStatus) {
         max_jitter: -1,
         ..SessionStatus::default()
     };
-    (
-        info,
-        SessionStatus {
-            queue_time: u64::MAX,
-            ..status
-        },
-    )
+    (info, SessionStatus { queue_time: u64::MAX, ..status })
 }
 
 /// Frees a received message. NULL: nothing happens. Any thread, exactly once for each message.
@@ -224,11 +205,7 @@ pub unsafe extern "C" fn snm_send_messages(
     count: i32,
     out_results: *mut snm_result,
 ) -> i32 {
-    let many = if messages.is_null() {
-        0
-    } else {
-        usize::try_from(count).unwrap_or(0)
-    };
+    let many = if messages.is_null() { 0 } else { usize::try_from(count).unwrap_or(0) };
     if messages.is_null() && count > 0 {
         result(|| Err(Refusal::param("messages is NULL")));
     }
@@ -239,14 +216,7 @@ pub unsafe extern "C" fn snm_send_messages(
             // SAFETY: the header asks for `count` structures, each with `size` bytes at `payload`, or NULL.
             Ok(slot) => result(|| unsafe {
                 let message = messages.add(at).read();
-                let snm_outgoing_message {
-                    remote_steam_id: to,
-                    payload,
-                    size,
-                    flags,
-                    channel,
-                    ..
-                } = message;
+                let snm_outgoing_message { remote_steam_id: to, payload, size, flags, channel, .. } = message;
                 send(slot, to, payload, size, flags, channel)
             }),
             Err(code) => *code,
@@ -268,10 +238,8 @@ pub unsafe extern "C" fn snm_send_messages(
 pub extern "C" fn snm_flush_messages_to_user(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> snm_result {
     result(|| {
         let flushed = find(endpoint)?.core(|core, now| core.flush(now, SteamId(remote_steam_id)))?;
-        let none = || Refusal {
-            code: super::codes::SNM_RESULT_NO_CONNECTION,
-            text: "no session with this user".into(),
-        };
+        let none =
+            || Refusal { code: super::codes::SNM_RESULT_NO_CONNECTION, text: "no session with this user".into() };
         flushed.then_some(()).ok_or_else(none)
     })
 }

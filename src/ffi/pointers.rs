@@ -14,9 +14,7 @@ pub unsafe fn read_text<'a>(text: *const c_char, what: &str) -> Result<&'a str, 
         return Err(Refusal::param(format!("the {what} is NULL")));
     }
     // SAFETY: not NULL, so NUL-terminated and alive by this function's contract.
-    unsafe { CStr::from_ptr(text) }
-        .to_str()
-        .map_err(|_| Refusal::param(format!("the {what} is not UTF-8")))
+    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| Refusal::param(format!("the {what} is not UTF-8")))
 }
 
 /// The `size` bytes at `data`; NULL is fine when there are none.
@@ -55,10 +53,7 @@ pub unsafe fn write_text(out: *mut c_char, size: u32, text: &str) -> bool {
 
 /// The longest beginning of `text` that takes at most `max` bytes and cuts no character.
 pub fn fitting(text: &str, max: usize) -> &[u8] {
-    let end = (0..=max.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end))
-        .unwrap_or(0);
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text.as_bytes()[..end]
 }
 
@@ -139,20 +134,10 @@ mod tests {
         const NAME: &'static str = "pair";
     }
 
-    const FILLED: Pair = Pair {
-        struct_size: 99,
-        a: 1,
-        b: 2,
-        later: 3,
-    };
+    const FILLED: Pair = Pair { struct_size: 99, a: 1, b: 2, later: 3 };
 
     fn written(struct_size: u32) -> (bool, Pair) {
-        let mut out = Pair {
-            struct_size,
-            a: 7,
-            b: 7,
-            later: 7,
-        };
+        let mut out = Pair { struct_size, a: 7, b: 7, later: 7 };
         // SAFETY: `out` is as large as any struct_size used here says, or larger.
         let ok = unsafe { write_struct(&mut out, &FILLED) }.is_ok();
         (ok, out)
@@ -160,45 +145,14 @@ mod tests {
 
     #[test]
     fn no_more_is_written_than_the_caller_has_room_for() {
-        assert_eq!(
-            written(16),
-            (
-                true,
-                Pair {
-                    struct_size: 16,
-                    ..FILLED
-                }
-            )
-        );
-        assert_eq!(
-            written(12),
-            (
-                true,
-                Pair {
-                    struct_size: 12,
-                    a: 1,
-                    b: 2,
-                    later: 7
-                }
-            )
-        );
+        assert_eq!(written(16), (true, Pair { struct_size: 16, ..FILLED }));
+        assert_eq!(written(12), (true, Pair { struct_size: 12, a: 1, b: 2, later: 7 }));
     }
 
     #[test]
     fn below_the_first_size_nothing_is_written() {
         for size in [0, 4, 11] {
-            assert_eq!(
-                written(size),
-                (
-                    false,
-                    Pair {
-                        struct_size: size,
-                        a: 7,
-                        b: 7,
-                        later: 7
-                    }
-                )
-            );
+            assert_eq!(written(size), (false, Pair { struct_size: size, a: 7, b: 7, later: 7 }));
         }
     }
 
@@ -213,10 +167,7 @@ mod tests {
 
     #[test]
     fn text_is_cut_between_characters_and_zero_filled() {
-        assert_eq!(
-            text_array::<4>("aüü"),
-            [b'a' as c_char, 0xC3u8 as c_char, 0xBCu8 as c_char, 0]
-        );
+        assert_eq!(text_array::<4>("aüü"), [b'a' as c_char, 0xC3u8 as c_char, 0xBCu8 as c_char, 0]);
         assert_eq!(text_array::<3>("aü"), [b'a' as c_char, 0, 0]);
         assert_eq!(text_array::<4>(""), [0; 4]);
     }

@@ -15,10 +15,8 @@ use std::sync::atomic::Ordering;
 
 fn set(endpoint: *const snm_endpoint, key: snm_config_key, value: Value<'_>) -> Result<(), Refusal> {
     let slot = find(endpoint)?;
-    let on_poll_thread = slot.core(|core, now| {
-        core.set_config(now, key, value)
-            .map(|()| core.config().callbacks_on_poll_thread)
-    })??;
+    let on_poll_thread =
+        slot.core(|core, now| core.set_config(now, key, value).map(|()| core.config().callbacks_on_poll_thread))??;
     if key == SNM_CONFIG_CALLBACK_MODE {
         slot.on_poll_thread.store(on_poll_thread, Ordering::Release);
         call_hook_soon(&slot);
@@ -32,11 +30,7 @@ fn set_peer(endpoint: *const snm_endpoint, peer: u64, key: snm_config_key, value
 }
 
 fn somebody(peer: u64) -> Result<SteamId, Refusal> {
-    if peer == 0 {
-        Err(Refusal::param("the remote steam id is 0: nobody"))
-    } else {
-        Ok(SteamId(peer))
-    }
+    if peer == 0 { Err(Refusal::param("the remote steam id is 0: nobody")) } else { Ok(SteamId(peer)) }
 }
 
 /// Changes a key of type int on a running endpoint, sessions included.
@@ -75,13 +69,7 @@ pub unsafe extern "C" fn snm_endpoint_set_bytes(
     size: u32,
 ) -> snm_result {
     // SAFETY: the header asks for `size` bytes or NULL.
-    result(|| {
-        set(
-            endpoint,
-            key,
-            Value::Bytes(unsafe { read_bytes(value, size, "value") }?),
-        )
-    })
+    result(|| set(endpoint, key, Value::Bytes(unsafe { read_bytes(value, size, "value") }?)))
 }
 
 /// Sets a key of type int for one user alone, also before the first contact. It outlives the session.
@@ -142,25 +130,12 @@ fn parse_place(text: &str) -> Result<Place<'_>, String> {
     let form = || format!("\"{text}\" is not of the form 203.0.113.5:27015, [2001:db8::1]:27015 or host.example:27015");
     let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
     let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(form)?;
-    let letters = |label: &str| {
-        label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
+    let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
-    let named = host.len() <= 253
-        && labels
-            .clone()
-            .all(|label| (1..=63).contains(&label.len()) && letters(label));
+    let named = host.len() <= 253 && labels.clone().all(|label| (1..=63).contains(&label.len()) && letters(label));
     // A last label of digits is an address gone wrong, such as 300.1.1.1.
-    let numeric = labels
-        .next_back()
-        .is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    if named && !numeric {
-        Ok(Place::Host(host, port))
-    } else {
-        Err(form())
-    }
+    let numeric = labels.next_back().is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    if named && !numeric { Ok(Place::Host(host, port)) } else { Err(form()) }
 }
 
 fn add_address(slot: Arc<Slot>, peer: SteamId, text: &str) -> Result<(), Refusal> {
@@ -191,9 +166,7 @@ pub unsafe extern "C" fn snm_add_peer_address(
     result(|| {
         let slot = find(endpoint)?;
         // SAFETY: the header asks for a NUL-terminated string or NULL.
-        add_address(slot, somebody(remote_steam_id)?, unsafe {
-            read_text(address, "address")
-        }?)
+        add_address(slot, somebody(remote_steam_id)?, unsafe { read_text(address, "address") }?)
     })
 }
 
@@ -277,10 +250,7 @@ mod tests {
         let address = |text: &str| Ok(Place::Address(text.parse().expect("an address")));
         assert_eq!(parse_place("127.0.0.1:5"), address("127.0.0.1:5"));
         assert_eq!(parse_place("[::1]:65535"), address("[::1]:65535"));
-        assert_eq!(
-            parse_place("host.example:27015"),
-            Ok(Place::Host("host.example", 27015))
-        );
+        assert_eq!(parse_place("host.example:27015"), Ok(Place::Host("host.example", 27015)));
         assert_eq!(parse_place("localhost:1"), Ok(Place::Host("localhost", 1)));
         assert_eq!(parse_place("a_b.example.:1"), Ok(Place::Host("a_b.example.", 1)));
     }

@@ -63,11 +63,5 @@ pub extern "C" fn snm_poll_signal(
 /// snm_last_error() says so.
 #[unsafe(no_mangle)]
 pub extern "C" fn snm_use_own_signaling(endpoint: *mut snm_endpoint, on: u8) {
-    quiet(|| {
-        if on == 0 {
-            find(endpoint).map(drop)
-        } else {
-            lacking(endpoint)
-        }
-    });
+    quiet(|| if on == 0 { find(endpoint).map(drop) } else { lacking(endpoint) });
 }

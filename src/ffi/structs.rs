@@ -192,11 +192,7 @@ static NOTHING: u8 = 0;
 impl OwnedMessage {
     /// Gives a received message to the app; [`OwnedMessage::release`] takes it back.
     pub fn hand_out(message: Message) -> *mut snm_message {
-        let payload = if message.payload.is_empty() {
-            &raw const NOTHING
-        } else {
-            message.payload.as_ptr()
-        };
+        let payload = if message.payload.is_empty() { &raw const NOTHING } else { message.payload.as_ptr() };
         let owned = Box::new(OwnedMessage {
             public: snm_message {
                 identity: message.from.0,
@@ -205,11 +201,7 @@ impl OwnedMessage {
                 message_number: message.number as i64,
                 sender_user_data: 0,
                 channel: message.channel.0,
-                flags: if message.reliable {
-                    crate::endpoint::flags::RELIABLE
-                } else {
-                    0
-                },
+                flags: if message.reliable { crate::endpoint::flags::RELIABLE } else { 0 },
                 size: message.payload.len() as u32, // at most 524288, or it was not received
                 connection: 0,
                 payload,
@@ -244,12 +236,7 @@ impl From<&SessionInfo> for snm_connection_info {
             pop_relay: 0,
             end_reason: info.end_reason,
             info_flags: info.info_flags,
-            remote_address: text_array(
-                &info
-                    .remote_address
-                    .map(|address| address.to_string())
-                    .unwrap_or_default(),
-            ),
+            remote_address: text_array(&info.remote_address.map(|address| address.to_string()).unwrap_or_default()),
             end_debug: text_array(&info.end_debug),
             debug_description: text_array(&info.debug_description),
             reserved: 0,
@@ -290,15 +277,7 @@ mod tests {
     fn message(payload: &[u8]) -> Message {
         let received = Instant::from_nanos(3_000_000_000_000_000_999);
         let payload = payload.into();
-        Message {
-            from: SteamId(7),
-            user_data: -5,
-            received,
-            number: 3,
-            channel: Channel(-2),
-            reliable: true,
-            payload,
-        }
+        Message { from: SteamId(7), user_data: -5, received, number: 3, channel: Channel(-2), reliable: true, payload }
     }
 
     #[test]
@@ -307,10 +286,7 @@ mod tests {
         // SAFETY: just handed out; released once, after its last use.
         unsafe {
             let seen = &*given;
-            assert_eq!(
-                (seen.identity, seen.receiver_user_data, seen.message_number),
-                (7, -5, 3)
-            );
+            assert_eq!((seen.identity, seen.receiver_user_data, seen.message_number), (7, -5, 3));
             assert_eq!((seen.channel, seen.flags, seen.size), (-2, 8, 3));
             assert_eq!(seen.time_received, 3_000_000_000_000_000);
             assert_eq!((seen.sender_user_data, seen.connection, seen.reserved), (0, 0, 0));

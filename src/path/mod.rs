@@ -45,11 +45,7 @@ pub enum PathFrame {
 impl Paths {
     /// `active` was proven by the handshake.
     pub fn new(active: SocketAddr) -> Paths {
-        Paths {
-            active,
-            probing: None,
-            replies: Vec::new(),
-        }
+        Paths { active, probing: None, replies: Vec::new() }
     }
 
     /// Where data goes.
@@ -63,22 +59,12 @@ impl Paths {
         if remote == self.active || !newest || self.probing.is_some_and(|p| p.remote == remote) {
             return;
         }
-        self.probing = Some(Probing {
-            remote,
-            token,
-            sent: 0,
-            last_at: None,
-        });
+        self.probing = Some(Probing { remote, token, sent: 0, last_at: None });
     }
 
     /// The active address may be dead (interfaces changed): prove it anew, from wherever we are now.
     pub fn handle_network_change(&mut self, token: u64) {
-        self.probing = Some(Probing {
-            remote: self.active,
-            token,
-            sent: 0,
-            last_at: None,
-        });
+        self.probing = Some(Probing { remote: self.active, token, sent: 0, last_at: None });
     }
 
     /// The peer probes the path from `remote`.
@@ -94,10 +80,7 @@ impl Paths {
         self.probing = None;
         let moved = probing.remote != self.active;
         self.active = probing.remote;
-        let rtt = probing
-            .last_at
-            .filter(|_| probing.sent == 1)
-            .map(|at| now.saturating_since(at));
+        let rtt = probing.last_at.filter(|_| probing.sent == 1).map(|at| now.saturating_since(at));
         moved.then_some(Moved { rtt })
     }
 

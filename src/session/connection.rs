@@ -81,19 +81,13 @@ impl Connection {
             return Err(Dropped::Replayed);
         }
         let (head, body) = datagram.split_at_mut(header.len);
-        let length = self
-            .keys
-            .open(now, old_key_lifetime, header.phase, number, head, body)?;
+        let length = self.keys.open(now, old_key_lifetime, header.phase, number, head, body)?;
         self.replay.mark(number);
         let newest = self.largest.is_none_or(|l| number > l);
         if newest {
             self.largest = Some(number);
         }
-        Ok(Opened {
-            number,
-            newest,
-            frames: header.len..header.len + length,
-        })
+        Ok(Opened { number, newest, frames: header.len..header.len + length })
     }
 
     /// Begins packet `number` at the end of `out`: writes its header and returns the header's length.

@@ -36,10 +36,7 @@ pub struct Retry {
 impl Retry {
     /// The message is due at once.
     pub fn new(now: Instant) -> Retry {
-        Retry {
-            next: now,
-            wait: FIRST_RETRY,
-        }
+        Retry { next: now, wait: FIRST_RETRY }
     }
 
     /// When it is due.
@@ -121,13 +118,7 @@ impl Dial {
         if let Some(target) = self.targets.iter_mut().find(|t| t.address == address) {
             target.due = true;
         } else if self.targets.len() < MAX_TARGETS {
-            self.targets.push(Target {
-                address,
-                cookie: None,
-                due: true,
-                sent: 0,
-                sent_at: Instant::ZERO,
-            });
+            self.targets.push(Target { address, cookie: None, due: true, sent: 0, sent_at: Instant::ZERO });
         }
     }
 
@@ -138,11 +129,7 @@ impl Dial {
 
     /// For humans: what is being tried.
     pub fn explain(&self) -> String {
-        let tried: Vec<String> = self
-            .targets
-            .iter()
-            .map(|t| format!("{} ({} times)", t.address, t.sent))
-            .collect();
+        let tried: Vec<String> = self.targets.iter().map(|t| format!("{} ({} times)", t.address, t.sent)).collect();
         match &self.hint {
             _ if tried.is_empty() => self.verdict().1,
             Some((_, hint)) => format!("tried {}; {hint}", tried.join(", ")),
@@ -159,14 +146,10 @@ impl Dial {
     pub fn verdict(&self) -> (i32, String) {
         match &self.hint {
             Some(hint) => hint.clone(),
-            None if self.targets.is_empty() => (
-                reason::RENDEZVOUS,
-                format!("No address of {} is known (snm_add_peer_address)", self.peer),
-            ),
-            None => (
-                reason::TIMEOUT,
-                "Timed out attempting to connect: nobody answered".to_owned(),
-            ),
+            None if self.targets.is_empty() => {
+                (reason::RENDEZVOUS, format!("No address of {} is known (snm_add_peer_address)", self.peer))
+            }
+            None => (reason::TIMEOUT, "Timed out attempting to connect: nobody answered".to_owned()),
         }
     }
 
@@ -190,10 +173,9 @@ impl Dial {
             return Err(Dropped::Stale);
         }
         self.hint = Some(match hint.code {
-            HintCode::OtherVersion => (
-                reason::BAD_VERSION,
-                format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version),
-            ),
+            HintCode::OtherVersion => {
+                (reason::BAD_VERSION, format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version))
+            }
             HintCode::OtherApp => (reason::BAD_CERT, "The peer runs another app (APP_ID)".to_owned()),
         });
         Ok(())
@@ -212,17 +194,13 @@ impl Dial {
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
         let mut payload = Vec::new();
-        let remote_static = self
-            .noise
-            .read_response(response.message, &mut payload)
-            .map_err(|_| Dropped::BadHandshake)?;
+        let remote_static =
+            self.noise.read_response(response.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
         let hello = match hello::read(local, &payload, &remote_static, Side::Responder) {
             Ok(hello) if hello.steam_id == self.peer => hello,
             Ok(other) => {
-                self.hint = Some((
-                    reason::BAD_CERT,
-                    format!("{from} answers as {}, not {}", other.steam_id, self.peer),
-                ));
+                self.hint =
+                    Some((reason::BAD_CERT, format!("{from} answers as {}, not {}", other.steam_id, self.peer)));
                 return Err(Dropped::BadHandshake);
             }
             Err(Disbelief::BadSignature) => {
@@ -234,10 +212,7 @@ impl Dial {
         let mut ours = Vec::new();
         hello::write(local, self.session, self.peer, settings, self.local, &mut ours);
         let mut message = Vec::new();
-        let split = self
-            .noise
-            .write_finish(&ours, &mut message)
-            .map_err(|_| Dropped::BadHandshake)?;
+        let split = self.noise.write_finish(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         let target = self.targets.iter().find(|t| t.address == from && t.sent == 1);
         Ok(Answered {
             hello,

@@ -124,14 +124,9 @@ impl Farewell {
         let number = self.next_number;
         let start = out.len();
         // Far enough back for a packet number of three bytes: the peer may have missed many before it.
-        let header = self
-            .connection
-            .begin_packet(number, Some(number.saturating_sub(0x8000)), out)?;
+        let header = self.connection.begin_packet(number, Some(number.saturating_sub(0x8000)), out)?;
         let frame = match &self.close {
-            Some((reason, text)) => Frame::Close {
-                reason: *reason as u32,
-                text,
-            },
+            Some((reason, text)) => Frame::Close { reason: *reason as u32, text },
             None => Frame::Closed,
         };
         frame.write(&mut Writer::new(out, start + header + MAX_CLOSE_TEXT + 16));
@@ -143,8 +138,6 @@ impl Farewell {
 
     /// When [`Farewell::poll_transmit`] has something, or it is over.
     pub fn poll_timeout(&self) -> Instant {
-        self.next_at
-            .filter(|_| self.sent < MAX_COPIES)
-            .map_or(self.ends_at, |at| at.min(self.ends_at))
+        self.next_at.filter(|_| self.sent < MAX_COPIES).map_or(self.ends_at, |at| at.min(self.ends_at))
     }
 }

@@ -81,11 +81,7 @@ impl Live {
         Live {
             connection,
             challenger: None,
-            idle: Idle {
-                used_at: now,
-                not_before: now,
-                proposed: false,
-            },
+            idle: Idle { used_at: now, not_before: now, proposed: false },
             remote_quality: None,
             heard_at: now,
             next_ping: now,
@@ -101,11 +97,7 @@ impl Live {
     }
 
     pub(super) fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>) {
-        self.challenger = Some(Challenger {
-            newcomer,
-            deadline: now + CHALLENGE,
-            next_ping: now + CHALLENGE_PING,
-        });
+        self.challenger = Some(Challenger { newcomer, deadline: now + CHALLENGE, next_ping: now + CHALLENGE_PING });
     }
 
     fn ping_due(&self, settings: &Settings) -> Instant {
@@ -125,10 +117,7 @@ impl Live {
             next = next.min(Deadline::new(self.idle.due(settings), Why::Session));
         }
         if let Some(challenger) = &self.challenger {
-            next = next.min(Deadline::new(
-                challenger.deadline.min(challenger.next_ping),
-                Why::Session,
-            ));
+            next = next.min(Deadline::new(challenger.deadline.min(challenger.next_ping), Why::Session));
             if challenger.newcomer.wants_transmit() {
                 next = next.min(Deadline::new(now, Why::Transmit));
             }
@@ -201,10 +190,7 @@ impl Session {
             }
             return Ok(());
         }
-        let opened = match live
-            .connection
-            .open(now, header, datagram, transport.probe_timeout() * 3)
-        {
+        let opened = match live.connection.open(now, header, datagram, transport.probe_timeout() * 3) {
             Ok(opened) => opened,
             Err(Dropped::Replayed) => {
                 self.meter.count_duplicate();
@@ -212,12 +198,7 @@ impl Session {
             }
             Err(why) => {
                 if live.connection.is_worn_out() {
-                    self.fail(
-                        now,
-                        5,
-                        reason::BAD_CRYPT,
-                        "Too many forged packets for the cipher in use",
-                    );
+                    self.fail(now, 5, reason::BAD_CRYPT, "Too many forged packets for the cipher in use");
                 }
                 return Err(why);
             }
@@ -227,19 +208,8 @@ impl Session {
         if let Some(challenger) = live.challenger.take() {
             // The old incarnation answers: two devices with one steam id must not take turns.
             let text = "Another endpoint with this steam id is connected to the peer";
-            let Newcomer {
-                connection,
-                next_number,
-                ..
-            } = *challenger.newcomer;
-            self.farewell = Some(Farewell::close(
-                now,
-                connection,
-                next_number,
-                reason::GENERIC,
-                text,
-                None,
-            ));
+            let Newcomer { connection, next_number, .. } = *challenger.newcomer;
+            self.farewell = Some(Farewell::close(now, connection, next_number, reason::GENERIC, text, None));
         }
         self.handle_frames(now, from, opened.number, &datagram[opened.frames], ctx);
         self.note_path(from, opened.newest, ctx);
@@ -360,12 +330,7 @@ impl Session {
         }
         if live.is_dead(now, &self.settings) {
             let silent_ms = now.saturating_since(live.heard_at).as_millis();
-            self.fail(
-                now,
-                5,
-                reason::TIMEOUT,
-                format!("Connection dropped: nothing heard for {silent_ms} ms"),
-            );
+            self.fail(now, 5, reason::TIMEOUT, format!("Connection dropped: nothing heard for {silent_ms} ms"));
             return;
         }
         if live.ping_due(&self.settings) <= now {
@@ -397,10 +362,7 @@ impl Session {
         if let Some(challenger) = &mut live.challenger
             && let Some(remote) = challenger.newcomer.poll_transmit(&mut out.bytes)
         {
-            return Some(Transmit {
-                remote,
-                segment_size: out.bytes.len(),
-            });
+            return Some(Transmit { remote, segment_size: out.bytes.len() });
         }
         let connection = &mut live.connection;
         let bytes = &mut out.bytes;
@@ -415,10 +377,7 @@ impl Session {
             connection.seal(number, bytes, 0, header).ok()?;
             transport.handle_sent_bare(now, bytes.len());
             self.meter.count_out(now, bytes.len());
-            return Some(Transmit {
-                remote,
-                segment_size: bytes.len(),
-            });
+            return Some(Transmit { remote, segment_size: bytes.len() });
         }
         let room = super::packet_room(&self.settings, connection);
         let mut segment_size = 0;
@@ -428,11 +387,7 @@ impl Session {
             let Some(header) = connection.begin_packet(number, acked, bytes) else {
                 break;
             };
-            let full = if segment_size == 0 {
-                room
-            } else {
-                segment_size - header - TAG_SIZE
-            };
+            let full = if segment_size == 0 { room } else { segment_size - header - TAG_SIZE };
             let limit = start + header + full;
             if !transport.write_packet(now, &mut Writer::new(bytes, limit)) {
                 bytes.truncate(start);
@@ -454,10 +409,7 @@ impl Session {
                 break;
             }
         }
-        (segment_size > 0).then(|| Transmit {
-            remote: connection.paths.active(),
-            segment_size,
-        })
+        (segment_size > 0).then(|| Transmit { remote: connection.paths.active(), segment_size })
     }
 }
 

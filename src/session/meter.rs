@@ -40,13 +40,7 @@ pub struct Measured {
 
 impl Default for Measured {
     fn default() -> Measured {
-        Measured {
-            packets_out: 0.0,
-            bytes_out: 0.0,
-            packets_in: 0.0,
-            bytes_in: 0.0,
-            quality: -1.0,
-        }
+        Measured { packets_out: 0.0, bytes_out: 0.0, packets_in: 0.0, bytes_in: 0.0, quality: -1.0 }
     }
 }
 
@@ -64,14 +58,7 @@ pub struct Meter {
 impl Meter {
     /// Counting begins.
     pub fn new(now: Instant) -> Meter {
-        Meter {
-            since: now,
-            window: Window::default(),
-            finished: None,
-            largest: None,
-            last_in: None,
-            max_jitter: None,
-        }
+        Meter { since: now, window: Window::default(), finished: None, largest: None, last_in: None, max_jitter: None }
     }
 
     /// Packet numbers begin anew.
@@ -127,10 +114,7 @@ impl Meter {
         if span >= WINDOW {
             // A window nobody touched for longer than it lasts says nothing of when its packets came.
             self.finished = Some(self.window.measured(span, self.largest));
-            self.window = Window {
-                base: self.largest,
-                ..Window::default()
-            };
+            self.window = Window { base: self.largest, ..Window::default() };
             self.since = now;
         }
     }
@@ -195,10 +179,7 @@ mod tests {
         }
         let m = meter.measured(now);
         assert!((m.quality - 0.8).abs() < 0.02, "{m:?}");
-        assert!(
-            (m.packets_out - 100.0).abs() < 2.0 && (m.bytes_in - 4_000.0).abs() < 100.0,
-            "{m:?}"
-        );
+        assert!((m.packets_out - 100.0).abs() < 2.0 && (m.bytes_in - 4_000.0).abs() < 100.0, "{m:?}");
     }
 
     #[test]

@@ -175,11 +175,7 @@ impl Session {
         settings: Settings,
         cell: Arc<PeerCell>,
     ) -> Session {
-        let state = State::Pending {
-            newcomer,
-            since: now,
-            posted_at: now,
-        };
+        let state = State::Pending { newcomer, since: now, posted_at: now };
         let mut session = Session::new(now, peer, id, settings, cell, state);
         session.outcomes.push(Outcome::Requested);
         session
@@ -285,10 +281,9 @@ impl Session {
         match &self.state {
             State::Opening(opening) => [Some(opening.local()), None],
             State::Pending { newcomer, .. } => [Some(newcomer.connection.local), None],
-            State::Connected(live) => [
-                Some(live.connection.local),
-                live.challenger.as_ref().map(|c| c.newcomer.connection.local),
-            ],
+            State::Connected(live) => {
+                [Some(live.connection.local), live.challenger.as_ref().map(|c| c.newcomer.connection.local)]
+            }
             State::Failed { .. } | State::Ended => [None, None],
         }
     }
@@ -323,11 +318,7 @@ impl Session {
         let connected = self.is_connected();
         let Some(transport) = &mut self.transport else { return };
         let reliable = reliable || (!connected && !self.settings.early_unreliable);
-        let wait = if no_nagle {
-            Duration::ZERO
-        } else {
-            self.settings.nagle_time
-        };
+        let wait = if no_nagle { Duration::ZERO } else { self.settings.nagle_time };
         transport.push(channel, reliable, payload, priority, now + wait);
         if no_nagle {
             transport.flush();
@@ -398,12 +389,7 @@ impl Session {
 
     /// Data flows over a connection the peer began.
     pub fn adopt(&mut self, now: Instant, newcomer: Box<Newcomer>, ctx: &mut Context<'_>) {
-        let Newcomer {
-            connection,
-            early,
-            next_number,
-            ..
-        } = *newcomer;
+        let Newcomer { connection, early, next_number, .. } = *newcomer;
         self.begin_connection(&connection, next_number);
         self.connect(now, connection);
         let Some(transport) = &mut self.transport else { return };
@@ -478,12 +464,7 @@ impl Session {
         self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
         self.drop_transport();
         let ending = Ending { state, reason, text };
-        self.state = State::Failed {
-            ending: ending.clone(),
-            at: now,
-            once: false,
-            address,
-        };
+        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address };
         self.outcomes.push(Outcome::Failed(ending));
     }
 
@@ -495,11 +476,7 @@ impl Session {
             return;
         }
         let address = self.address();
-        let mut held = self
-            .transport
-            .as_mut()
-            .map(|t| t.take_unacknowledged())
-            .unwrap_or_default();
+        let mut held = self.transport.as_mut().map(|t| t.take_unacknowledged()).unwrap_or_default();
         self.say_farewell(now, None);
         self.drop_transport();
         if held.is_empty() {
@@ -508,17 +485,8 @@ impl Session {
             // Everything held was sent after we agreed to end, and the peer took none of it.
             self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
         } else {
-            let ending = Ending {
-                state: 4,
-                reason,
-                text: text.to_owned(),
-            };
-            self.state = State::Failed {
-                ending,
-                at: now,
-                once: true,
-                address,
-            };
+            let ending = Ending { state: 4, reason, text: text.to_owned() };
+            self.state = State::Failed { ending, at: now, once: true, address };
         }
     }
 
@@ -529,12 +497,7 @@ impl Session {
                 self.replace(challenger.newcomer);
                 return;
             }
-            self.fail(
-                now,
-                5,
-                reason::NO_CONNECTION,
-                "The peer does not know the session any more (restarted?)",
-            );
+            self.fail(now, 5, reason::NO_CONNECTION, "The peer does not know the session any more (restarted?)");
             self.farewell = None; // there is nobody to tell
         }
     }
@@ -586,9 +549,7 @@ impl Session {
     ) -> Result<(), Dropped> {
         match &mut self.state {
             State::Opening(_) => self.handle_first_data(now, from, header, datagram, ctx),
-            State::Pending {
-                newcomer, posted_at, ..
-            } => {
+            State::Pending { newcomer, posted_at, .. } => {
                 if newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
                     self.say_farewell(now, None);
                     self.state = State::Ended;
@@ -647,10 +608,7 @@ impl Session {
             State::Failed { .. } | State::Ended => return None,
         };
         self.meter.count_out(now, out.bytes.len());
-        Some(Transmit {
-            remote,
-            segment_size: out.bytes.len(),
-        })
+        Some(Transmit { remote, segment_size: out.bytes.len() })
     }
 
     /// When [`Session::handle_timeout`] or [`Session::poll_transmit`] has something to do.
@@ -710,11 +668,7 @@ const REQUEST_AGAIN: Duration = Duration::from_secs(5);
 
 /// What one of our packets holds, bytes of frames.
 fn packet_room(settings: &Settings, connection: &Connection) -> usize {
-    let configured = if settings.mtu_packet_size == 0 {
-        DATAGRAM_SIZE
-    } else {
-        settings.mtu_packet_size
-    };
+    let configured = if settings.mtu_packet_size == 0 { DATAGRAM_SIZE } else { settings.mtu_packet_size };
     let size = configured.min(DATAGRAM_SIZE).min(connection.hello.max_datagram);
     usize::from(size) - MAX_DATA_HEADER - TAG_SIZE
 }

@@ -48,13 +48,7 @@ pub enum Word {
 impl Newcomer {
     /// A handshake was completed just now.
     pub fn new(now: Instant, connection: Connection) -> Newcomer {
-        Newcomer {
-            connection,
-            early: None,
-            next_number: 0,
-            heard_at: now,
-            hold_due: true,
-        }
+        Newcomer { connection, early: None, next_number: 0, heard_at: now, hold_due: true }
     }
 
     /// It repeats its last handshake message: our HOLD was lost.
@@ -79,10 +73,7 @@ impl Newcomer {
             match frames.next_frame() {
                 Ok(Some(Frame::Close { .. })) => return Ok(Word::Cancelled),
                 Ok(Some(Frame::Message(_))) if self.early.is_none() => {
-                    self.early = Some(Early {
-                        number: opened.number,
-                        frames: plaintext.into(),
-                    });
+                    self.early = Some(Early { number: opened.number, frames: plaintext.into() });
                     return Ok(Word::Waits);
                 }
                 Ok(Some(Frame::Message(_))) => return Err(Dropped::NotAccepted),

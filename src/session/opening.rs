@@ -38,10 +38,7 @@ pub struct Opening {
 
 impl Opening {
     pub(super) fn new(deadline: Instant, dial: Dial) -> Opening {
-        Opening {
-            deadline,
-            phase: Phase::Dialing(Box::new(dial)),
-        }
+        Opening { deadline, phase: Phase::Dialing(Box::new(dial)) }
     }
 
     pub(super) fn local(&self) -> ConnectionId {
@@ -77,9 +74,7 @@ impl Opening {
         let deadline = Deadline::new(self.deadline, Why::Session);
         let next = match &self.phase {
             Phase::Dialing(dial) => dial.poll_timeout(now),
-            Phase::Finishing {
-                held: true, request_at, ..
-            } => Some(*request_at),
+            Phase::Finishing { held: true, request_at, .. } => Some(*request_at),
             Phase::Finishing { retry, .. } => Some(retry.next()),
         };
         next.map_or(deadline, |at| deadline.min(Deadline::new(at, Why::Handshake)))
@@ -89,10 +84,9 @@ impl Opening {
         match &self.phase {
             Phase::Dialing(dial) => ("dialing", dial.explain()),
             Phase::Finishing { held: true, .. } => ("waiting", "the peer has not accepted yet".to_owned()),
-            Phase::Finishing { connection, .. } => (
-                "finishing",
-                format!("the handshake with {} is not confirmed", connection.paths.active()),
-            ),
+            Phase::Finishing { connection, .. } => {
+                ("finishing", format!("the handshake with {} is not confirmed", connection.paths.active()))
+            }
         }
     }
 }
@@ -146,19 +140,11 @@ impl Session {
         let dial = self.dial().ok_or(Dropped::Stale)?;
         let answered = dial.handle_response(now, ctx.local, &settings, from, response)?;
         let local = dial.local;
-        let keys = PacketKeys::new(
-            &answered.split,
-            Aead::choose(ctx.local.aead_support, answered.hello.aead),
-        );
+        let keys = PacketKeys::new(&answered.split, Aead::choose(ctx.local.aead_support, answered.hello.aead));
         let mut connection = Connection::new(local, answered.remote, answered.hello, keys, from, answered.rtt);
         self.begin_connection(&connection, 0);
         let mut flight = Vec::with_capacity(1_200);
-        Finish {
-            destination: connection.remote,
-            message: &answered.message,
-            rest: &[],
-        }
-        .encode(&mut flight);
+        Finish { destination: connection.remote, message: &answered.message, rest: &[] }.encode(&mut flight);
         self.write_early(now, &mut connection, &mut flight);
         if let State::Opening(opening) = &mut self.state {
             opening.phase = Phase::Finishing {
@@ -204,13 +190,7 @@ impl Session {
         let State::Opening(opening) = &mut self.state else {
             return Err(Dropped::UnknownConnection);
         };
-        let Phase::Finishing {
-            connection,
-            held,
-            request_at,
-            ..
-        } = &mut opening.phase
-        else {
+        let Phase::Finishing { connection, held, request_at, .. } = &mut opening.phase else {
             return Err(Dropped::Stale);
         };
         let opened = connection.open(now, header, datagram, Duration::from_secs(3))?;
@@ -253,14 +233,10 @@ impl Session {
         }
         let (reason, text) = match &opening.phase {
             Phase::Dialing(dial) => dial.verdict(),
-            Phase::Finishing { held: true, .. } => (
-                reason::TIMEOUT,
-                "Timed out attempting to connect: the peer did not accept".to_owned(),
-            ),
-            _ => (
-                reason::TIMEOUT,
-                "Timed out attempting to connect: the peer stopped answering".to_owned(),
-            ),
+            Phase::Finishing { held: true, .. } => {
+                (reason::TIMEOUT, "Timed out attempting to connect: the peer did not accept".to_owned())
+            }
+            _ => (reason::TIMEOUT, "Timed out attempting to connect: the peer stopped answering".to_owned()),
         };
         self.fail(now, 5, reason, text);
     }
@@ -276,12 +252,7 @@ impl Session {
         };
         match &mut opening.phase {
             Phase::Dialing(dial) => dial.poll_transmit(now, ctx.local, out),
-            Phase::Finishing {
-                connection,
-                held: true,
-                request_at,
-                ..
-            } => {
+            Phase::Finishing { connection, held: true, request_at, .. } => {
                 if *request_at > now {
                     return None;
                 }
@@ -294,12 +265,7 @@ impl Session {
                 transport.handle_sent_bare(now, out.len());
                 Some(connection.paths.active())
             }
-            Phase::Finishing {
-                connection,
-                flight,
-                retry,
-                ..
-            } => {
+            Phase::Finishing { connection, flight, retry, .. } => {
                 if retry.next() > now {
                     return None;
                 }

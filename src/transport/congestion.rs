@@ -148,9 +148,7 @@ impl Congestion {
     }
 
     fn rtt(&self) -> Duration {
-        self.min_rtt
-            .unwrap_or(Duration::from_millis(100))
-            .max(Duration::from_micros(10))
+        self.min_rtt.unwrap_or(Duration::from_millis(100)).max(Duration::from_micros(10))
     }
 
     /// The estimated capacity within its bounds, bytes per second.
@@ -279,9 +277,7 @@ impl Congestion {
             Mode::Cruise { phase, since } => {
                 let stale = now.saturating_since(self.min_rtt_at) > MIN_RTT_LIFE;
                 if stale && !sample.app_limited {
-                    self.mode = Mode::ProbeRtt {
-                        until: now + PROBE_RTT_SPAN.max(self.rtt()),
-                    };
+                    self.mode = Mode::ProbeRtt { until: now + PROBE_RTT_SPAN.max(self.rtt()) };
                     self.min_rtt = Some(sample.rtt);
                     self.min_rtt_at = now;
                     return;
@@ -289,10 +285,7 @@ impl Congestion {
                 let long_enough = now.saturating_since(since) > self.rtt();
                 let drained = CYCLE[phase] < 1.0 && sample.in_flight <= self.target(1.0);
                 if long_enough || drained {
-                    self.mode = Mode::Cruise {
-                        phase: (phase + 1) % CYCLE.len(),
-                        since: now,
-                    };
+                    self.mode = Mode::Cruise { phase: (phase + 1) % CYCLE.len(), since: now };
                 }
             }
             Mode::ProbeRtt { until } if until <= now => {
@@ -308,10 +301,7 @@ impl Congestion {
                 if sample.in_flight + sample.acked_bytes >= self.window / 2 {
                     self.window += sample.acked_bytes;
                 }
-                self.window = self
-                    .window
-                    .max(INITIAL_WINDOW)
-                    .min(self.target(STARTUP_GAIN).max(2 * INITIAL_WINDOW));
+                self.window = self.window.max(INITIAL_WINDOW).min(self.target(STARTUP_GAIN).max(2 * INITIAL_WINDOW));
             }
             Mode::ProbeRtt { .. } => self.window = self.target(0.5),
             Mode::Drain | Mode::Cruise { .. } => self.window = self.target(WINDOW_GAIN).max(MIN_WINDOW),
@@ -370,10 +360,7 @@ mod tests {
                     delivered,
                     sample_delivered: delivered - p.delivered,
                     prior_delivered: p.delivered,
-                    span: p
-                        .sent
-                        .saturating_since(p.first_sent)
-                        .max(now.saturating_since(p.delivered_at)),
+                    span: p.sent.saturating_since(p.first_sent).max(now.saturating_since(p.delivered_at)),
                     rtt: now.saturating_since(p.sent),
                     app_limited: false,
                     in_flight,

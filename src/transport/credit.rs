@@ -134,10 +134,7 @@ impl ReceiveCredit {
     pub fn grant(&mut self) -> (u64, u64) {
         self.granted_bytes = self.consumed_bytes + self.window_bytes;
         self.granted_messages = self.consumed_messages + self.window_messages;
-        if self
-            .needed
-            .is_some_and(|n| n <= self.granted_bytes || self.received_bytes == self.consumed_bytes)
-        {
+        if self.needed.is_some_and(|n| n <= self.granted_bytes || self.received_bytes == self.consumed_bytes) {
             self.needed = None;
         }
         (self.granted_bytes, self.granted_messages)

@@ -45,10 +45,7 @@ struct Partial {
 
 impl Partial {
     fn new(total: u32) -> Partial {
-        Partial {
-            bytes: vec![0; total as usize].into_boxed_slice(),
-            have: RangeSet::new(),
-        }
+        Partial { bytes: vec![0; total as usize].into_boxed_slice(), have: RangeSet::new() }
     }
 
     /// Takes a slice; true when the message is whole.
@@ -129,11 +126,7 @@ impl Inbox {
         if frame.total > self.max_message {
             return Err(Violation("a message is larger than agreed"));
         }
-        if frame.reliable {
-            self.handle_reliable(frame)
-        } else {
-            self.handle_unreliable(now, frame, drops)
-        }
+        if frame.reliable { self.handle_reliable(frame) } else { self.handle_unreliable(now, frame, drops) }
     }
 
     fn handle_reliable(&mut self, frame: &MessageFrame<'_>) -> Result<(), Violation> {
@@ -164,9 +157,7 @@ impl Inbox {
         match known {
             Some(Waiting::Whole(_)) => return Ok(()),
             Some(waiting @ Waiting::Partial(_)) => {
-                let Waiting::Partial(partial) = waiting else {
-                    unreachable!("matched above")
-                };
+                let Waiting::Partial(partial) = waiting else { unreachable!("matched above") };
                 if !partial.add(frame)? {
                     return Ok(());
                 }
@@ -197,16 +188,9 @@ impl Inbox {
             if *entry.key() != channel.next || !matches!(entry.get(), Waiting::Whole(_)) {
                 break;
             }
-            let (number, Waiting::Whole(payload)) = entry.remove_entry() else {
-                unreachable!("matched above")
-            };
+            let (number, Waiting::Whole(payload)) = entry.remove_entry() else { unreachable!("matched above") };
             channel.next += 1;
-            self.ready.push(Delivery {
-                channel: frame.channel,
-                number,
-                reliable: true,
-                payload,
-            });
+            self.ready.push(Delivery { channel: frame.channel, number, reliable: true, payload });
         }
         Ok(())
     }
@@ -218,12 +202,7 @@ impl Inbox {
         drops: &mut DropCounts,
     ) -> Result<(), Violation> {
         let mut deliver = |payload| {
-            self.ready.push(Delivery {
-                channel: frame.channel,
-                number: frame.number,
-                reliable: false,
-                payload,
-            });
+            self.ready.push(Delivery { channel: frame.channel, number: frame.number, reliable: false, payload });
         };
         if frame.is_whole() {
             deliver(frame.data.into());
@@ -233,11 +212,7 @@ impl Inbox {
         if let Some(waiting) = self.unreliable.get_mut(&key) {
             waiting.touched = now;
             if waiting.partial.add(frame)? {
-                let bytes = self
-                    .unreliable
-                    .remove(&key)
-                    .map(|w| w.partial.bytes)
-                    .unwrap_or_default();
+                let bytes = self.unreliable.remove(&key).map(|w| w.partial.bytes).unwrap_or_default();
                 self.unreliable_bytes -= bytes.len();
                 deliver(bytes);
             }
@@ -245,12 +220,7 @@ impl Inbox {
         }
         let size = frame.total as usize;
         while self.unreliable.len() >= MAX_PARTIAL_UNRELIABLE || self.unreliable_bytes + size > self.unreliable_budget {
-            let Some(oldest) = self
-                .unreliable
-                .iter()
-                .min_by_key(|(_, w)| w.touched)
-                .map(|(key, _)| *key)
-            else {
+            let Some(oldest) = self.unreliable.iter().min_by_key(|(_, w)| w.touched).map(|(key, _)| *key) else {
                 break;
             };
             self.give_up(oldest);
@@ -285,10 +255,7 @@ impl Inbox {
     }
 
     fn oldest_unreliable(&self) -> Option<((Channel, u64), Instant)> {
-        self.unreliable
-            .iter()
-            .map(|(key, w)| (*key, w.touched))
-            .min_by_key(|(_, at)| *at)
+        self.unreliable.iter().map(|(key, w)| (*key, w.touched)).min_by_key(|(_, at)| *at)
     }
 
     /// Takes the messages whose turn has come.
@@ -361,14 +328,7 @@ mod tests {
     use super::*;
 
     fn frame<'a>(channel: i32, number: u64, offset: u32, total: u32, data: &'a [u8]) -> MessageFrame<'a> {
-        MessageFrame {
-            reliable: true,
-            channel: Channel(channel),
-            number,
-            offset,
-            total,
-            data,
-        }
+        MessageFrame { reliable: true, channel: Channel(channel), number, offset, total, data }
     }
 
     fn inbox() -> Inbox {
@@ -376,30 +336,19 @@ mod tests {
     }
 
     fn take(inbox: &mut Inbox) -> Vec<(i32, u64, Vec<u8>)> {
-        inbox
-            .take_ready()
-            .map(|d| (d.channel.0, d.number, d.payload.into_vec()))
-            .collect()
+        inbox.take_ready().map(|d| (d.channel.0, d.number, d.payload.into_vec())).collect()
     }
 
     #[test]
     fn a_gap_holds_back_its_own_channel_only() {
         let mut inbox = inbox();
         let mut drops = DropCounts::default();
-        for f in [
-            frame(1, 2, 0, 1, b"b"),
-            frame(2, 1, 0, 1, b"x"),
-            frame(1, 3, 0, 1, b"c"),
-        ] {
+        for f in [frame(1, 2, 0, 1, b"b"), frame(2, 1, 0, 1, b"x"), frame(1, 3, 0, 1, b"c")] {
             inbox.handle_message(Instant::ZERO, &f, &mut drops).unwrap();
         }
         assert_eq!(take(&mut inbox), [(2, 1, b"x".to_vec())]);
-        inbox
-            .handle_message(Instant::ZERO, &frame(1, 1, 0, 1, b"a"), &mut drops)
-            .unwrap();
-        inbox
-            .handle_message(Instant::ZERO, &frame(1, 1, 0, 1, b"a"), &mut drops)
-            .unwrap();
+        inbox.handle_message(Instant::ZERO, &frame(1, 1, 0, 1, b"a"), &mut drops).unwrap();
+        inbox.handle_message(Instant::ZERO, &frame(1, 1, 0, 1, b"a"), &mut drops).unwrap();
         let got: Vec<u64> = take(&mut inbox).iter().map(|m| m.1).collect();
         assert_eq!(got, [1, 2, 3]);
     }
@@ -408,11 +357,7 @@ mod tests {
     fn slices_in_any_order_make_the_message() {
         let mut inbox = inbox();
         let mut drops = DropCounts::default();
-        for f in [
-            frame(0, 1, 4, 6, b"ef"),
-            frame(0, 1, 0, 6, b"abc"),
-            frame(0, 1, 2, 6, b"cd"),
-        ] {
+        for f in [frame(0, 1, 4, 6, b"ef"), frame(0, 1, 0, 6, b"abc"), frame(0, 1, 2, 6, b"cd")] {
             inbox.handle_message(Instant::ZERO, &f, &mut drops).unwrap();
         }
         assert_eq!(take(&mut inbox), [(0, 1, b"abcdef".to_vec())]);
@@ -423,24 +368,10 @@ mod tests {
         let mut inbox = inbox();
         let mut drops = DropCounts::default();
         let big = [0; 400];
-        inbox
-            .handle_message(Instant::ZERO, &frame(0, 1, 0, 400, &big), &mut drops)
-            .unwrap();
-        assert!(
-            inbox
-                .handle_message(Instant::ZERO, &frame(0, 2, 0, 400, &big), &mut drops)
-                .is_err()
-        );
-        assert!(
-            inbox
-                .handle_message(Instant::ZERO, &frame(0, 51, 0, 1, b"x"), &mut drops)
-                .is_err()
-        );
-        assert!(
-            inbox
-                .handle_message(Instant::ZERO, &frame(1, 1, 0, 501, &[0]), &mut drops)
-                .is_err()
-        );
+        inbox.handle_message(Instant::ZERO, &frame(0, 1, 0, 400, &big), &mut drops).unwrap();
+        assert!(inbox.handle_message(Instant::ZERO, &frame(0, 2, 0, 400, &big), &mut drops).is_err());
+        assert!(inbox.handle_message(Instant::ZERO, &frame(0, 51, 0, 1, b"x"), &mut drops).is_err());
+        assert!(inbox.handle_message(Instant::ZERO, &frame(1, 1, 0, 501, &[0]), &mut drops).is_err());
     }
 
     #[test]
@@ -448,23 +379,14 @@ mod tests {
         let mut inbox = inbox();
         let mut drops = DropCounts::default();
         for number in 1..=200 {
-            let f = MessageFrame {
-                reliable: false,
-                ..frame(0, number, 0, 10, b"abc")
-            };
+            let f = MessageFrame { reliable: false, ..frame(0, number, 0, 10, b"abc") };
             inbox.handle_message(Instant::ZERO, &f, &mut drops).unwrap();
         }
         assert_eq!(inbox.unreliable.len(), MAX_PARTIAL_UNRELIABLE);
-        assert_eq!(
-            drops.of(Dropped::UnreliableOverflow),
-            200 - MAX_PARTIAL_UNRELIABLE as u64
-        );
+        assert_eq!(drops.of(Dropped::UnreliableOverflow), 200 - MAX_PARTIAL_UNRELIABLE as u64);
         let due = inbox.poll_timeout().unwrap();
         inbox.handle_timeout(due, &mut drops);
-        assert_eq!(
-            (inbox.unreliable.len(), inbox.unreliable_bytes, inbox.poll_timeout()),
-            (0, 0, None)
-        );
+        assert_eq!((inbox.unreliable.len(), inbox.unreliable_bytes, inbox.poll_timeout()), (0, 0, None));
         assert!(take(&mut inbox).is_empty());
     }
 }

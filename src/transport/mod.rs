@@ -50,10 +50,7 @@ pub struct Windows {
 impl Windows {
     /// What these settings grant.
     pub fn of(settings: &Settings) -> Windows {
-        let (bytes, messages) = (
-            u64::from(settings.recv_buffer_size),
-            u64::from(settings.recv_buffer_messages),
-        );
+        let (bytes, messages) = (u64::from(settings.recv_buffer_size), u64::from(settings.recv_buffer_messages));
         Windows {
             session: (bytes.max(1), messages.max(1)),
             channel: ((bytes / 2).max(1), (messages / 2).max(1)),
@@ -149,8 +146,7 @@ impl Transport {
 
     /// New bounds of the rate.
     pub fn set_rate_bounds(&mut self, settings: &Settings) {
-        self.recovery
-            .set_rate_bounds(settings.send_rate_min, settings.send_rate_max);
+        self.recovery.set_rate_bounds(settings.send_rate_min, settings.send_rate_max);
     }
 
     /// Keys of a new connection: packet numbers begin anew at `first_number`, whatever was in flight goes
@@ -168,14 +164,7 @@ impl Transport {
         self.packet_room = packet_room;
         self.outbox.set_packet_room(packet_room);
         self.acks = Acks::default();
-        let Transport {
-            recovery,
-            outbox,
-            inbox,
-            control,
-            grants,
-            ..
-        } = self;
+        let Transport { recovery, outbox, inbox, control, grants, .. } = self;
         recovery.reset(first_number, |item| lose(outbox, inbox, control, grants, item));
         if let Some(rtt) = rtt {
             recovery.sample_rtt(rtt);
@@ -185,14 +174,7 @@ impl Transport {
     /// Data may flow. What was sent before and is not acknowledged was not taken: it goes again.
     pub fn open(&mut self) {
         if !std::mem::replace(&mut self.is_open, true) {
-            let Transport {
-                recovery,
-                outbox,
-                inbox,
-                control,
-                grants,
-                ..
-            } = self;
+            let Transport { recovery, outbox, inbox, control, grants, .. } = self;
             recovery.lose_all(|item| lose(outbox, inbox, control, grants, item));
             self.flush = true;
         }
@@ -238,11 +220,7 @@ impl Transport {
 
     /// Bytes: reliable ones waiting, unreliable ones waiting, reliable ones on the wire.
     pub fn pending(&self) -> (u64, u64, u64) {
-        (
-            self.outbox.pending_reliable(),
-            self.outbox.pending_unreliable(),
-            self.outbox.unacknowledged(),
-        )
+        (self.outbox.pending_reliable(), self.outbox.pending_unreliable(), self.outbox.unacknowledged())
     }
 
     /// How long a message queued now waits for those before it.
@@ -328,15 +306,7 @@ impl Transport {
         match frame {
             Frame::Message(message) => self.inbox.handle_message(now, message, drops)?,
             Frame::Ack(ack) => {
-                let Transport {
-                    recovery,
-                    outbox,
-                    inbox,
-                    control,
-                    grants,
-                    acks,
-                    ..
-                } = self;
+                let Transport { recovery, outbox, inbox, control, grants, acks, .. } = self;
                 recovery
                     .handle_ack(now, ack, |item, fate| match (fate, item) {
                         (Fate::Acked, Item::Data(carried)) => outbox.handle_acked(carried),
@@ -347,11 +317,7 @@ impl Transport {
                     .map_err(Violation)?;
             }
             Frame::SessionGrant { bytes, messages } => self.outbox.grant_session(*bytes, *messages),
-            Frame::ChannelGrant {
-                channel,
-                bytes,
-                messages,
-            } => self.outbox.grant_channel(*channel, *bytes, *messages),
+            Frame::ChannelGrant { channel, bytes, messages } => self.outbox.grant_channel(*channel, *bytes, *messages),
             Frame::SessionBlocked { needed } => self.inbox.handle_blocked(None, *needed),
             Frame::ChannelBlocked { channel, needed } => self.inbox.handle_blocked(Some(*channel), *needed),
             Frame::Ping => {}
@@ -436,12 +402,7 @@ impl Transport {
         {
             match scope {
                 None => Frame::SessionGrant { bytes, messages }.write(out),
-                Some(channel) => Frame::ChannelGrant {
-                    channel,
-                    bytes,
-                    messages,
-                }
-                .write(out),
+                Some(channel) => Frame::ChannelGrant { channel, bytes, messages }.write(out),
             }
             items.push(Item::Grant(scope));
             wrote = true;
@@ -495,14 +456,7 @@ impl Transport {
     pub fn handle_timeout(&mut self, now: Instant, drops: &mut DropCounts) {
         self.inbox.handle_timeout(now, drops);
         if self.is_open {
-            let Transport {
-                recovery,
-                outbox,
-                inbox,
-                control,
-                grants,
-                ..
-            } = self;
+            let Transport { recovery, outbox, inbox, control, grants, .. } = self;
             recovery.handle_timeout(now, |item| lose(outbox, inbox, control, grants, item));
         }
     }

@@ -170,11 +170,7 @@ impl Outbox {
             });
             self.unsent_reliable += size as u64;
         } else {
-            out.unreliable.push_back(Unreliable {
-                payload,
-                number: out.next_unreliable,
-                sent: 0,
-            });
+            out.unreliable.push_back(Unreliable { payload, number: out.next_unreliable, sent: 0 });
             out.next_unreliable += 1;
             self.unsent_unreliable += size as u64;
         }
@@ -316,10 +312,7 @@ impl Outbox {
         let channel = &mut self.channels[slot];
         while let Some((number, start, end)) = channel.lost.pop_front() {
             self.lost_bytes -= u64::from(end - start);
-            let Some(message) = number
-                .checked_sub(channel.first)
-                .and_then(|i| channel.messages.get(i as usize))
-            else {
+            let Some(message) = number.checked_sub(channel.first).and_then(|i| channel.messages.get(i as usize)) else {
                 continue; // acknowledged while it waited
             };
             if message.done {
@@ -344,9 +337,7 @@ impl Outbox {
                 start,
                 end: gap_end,
             };
-            let written = fits(out.room(), (gap_end - start) as usize)
-                .then(|| encoder.write(out, slice))
-                .flatten();
+            let written = fits(out.room(), (gap_end - start) as usize).then(|| encoder.write(out, slice)).flatten();
             let to = written.unwrap_or(start);
             if to < gap_end || written.is_none() {
                 channel.lost.push_front((number, to, gap_end));
@@ -397,14 +388,7 @@ impl Outbox {
         if !fits(out.room(), (end - start) as usize) {
             return Turn::NoRoom;
         }
-        let slice = MessageSlice {
-            reliable: true,
-            channel: channel.id,
-            number,
-            message: &message.payload,
-            start,
-            end,
-        };
+        let slice = MessageSlice { reliable: true, channel: channel.id, number, message: &message.payload, start, end };
         let Some(to) = encoder.write(out, slice) else {
             return Turn::NoRoom;
         };
@@ -465,21 +449,13 @@ impl Outbox {
                     self.ack_slice(slot as usize, number, 0, u32::MAX);
                 }
             }
-            Carried::Slice {
-                slot,
-                number,
-                start,
-                end,
-            } => self.ack_slice(slot as usize, number, start, end),
+            Carried::Slice { slot, number, start, end } => self.ack_slice(slot as usize, number, start, end),
         }
     }
 
     fn ack_slice(&mut self, slot: usize, number: u64, start: u32, end: u32) {
         let channel = &mut self.channels[slot];
-        let Some(message) = number
-            .checked_sub(channel.first)
-            .and_then(|i| channel.messages.get_mut(i as usize))
-        else {
+        let Some(message) = number.checked_sub(channel.first).and_then(|i| channel.messages.get_mut(i as usize)) else {
             return;
         };
         if message.done {
@@ -488,11 +464,7 @@ impl Outbox {
         let end = end.min(message.size);
         let all = start == 0 && end == message.size;
         let known: u64 = message.acked.iter().map(|r| r.end - r.start).sum();
-        let new = if all {
-            u64::from(message.size) - known
-        } else {
-            message.acked.insert(start.into()..end.into())
-        };
+        let new = if all { u64::from(message.size) - known } else { message.acked.insert(start.into()..end.into()) };
         self.unacked -= new;
         if known + new < u64::from(message.size) {
             return;
@@ -533,21 +505,13 @@ impl Outbox {
                     self.lose_slice(slot as usize, number, 0, u32::MAX);
                 }
             }
-            Carried::Slice {
-                slot,
-                number,
-                start,
-                end,
-            } => self.lose_slice(slot as usize, number, start, end),
+            Carried::Slice { slot, number, start, end } => self.lose_slice(slot as usize, number, start, end),
         }
     }
 
     fn lose_slice(&mut self, slot: usize, number: u64, start: u32, end: u32) {
         let channel = &mut self.channels[slot];
-        let Some(message) = number
-            .checked_sub(channel.first)
-            .and_then(|i| channel.messages.get(i as usize))
-        else {
+        let Some(message) = number.checked_sub(channel.first).and_then(|i| channel.messages.get(i as usize)) else {
             return;
         };
         let end = end.min(message.size);
@@ -580,28 +544,15 @@ fn fits(room: usize, bytes: usize) -> bool {
 fn carry(carried: &mut Vec<Carried>, slot: usize, number: u64, start: u32, end: u32, size: u32) {
     let slot = slot as u32;
     if start > 0 || end < size {
-        carried.push(Carried::Slice {
-            slot,
-            number,
-            start,
-            end,
-        });
+        carried.push(Carried::Slice { slot, number, start, end });
         return;
     }
-    if let Some(Carried::Messages {
-        slot: last_slot,
-        first,
-        count,
-    }) = carried.last_mut()
+    if let Some(Carried::Messages { slot: last_slot, first, count }) = carried.last_mut()
         && *last_slot == slot
         && *first + u64::from(*count) == number
     {
         *count += 1;
         return;
     }
-    carried.push(Carried::Messages {
-        slot,
-        first: number,
-        count: 1,
-    });
+    carried.push(Carried::Messages { slot, first: number, count: 1 });
 }

@@ -28,11 +28,7 @@ impl Rtt {
             return;
         };
         self.min = self.min.min(sample);
-        let adjusted = if sample >= self.min + ack_delay {
-            sample - ack_delay
-        } else {
-            sample
-        };
+        let adjusted = if sample >= self.min + ack_delay { sample - ack_delay } else { sample };
         self.variation = self.variation * 3 / 4 + smoothed.abs_diff(adjusted) / 4;
         self.smoothed = Some(smoothed * 7 / 8 + adjusted / 8);
     }

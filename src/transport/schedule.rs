@@ -33,10 +33,7 @@ pub struct Schedule {
 impl Schedule {
     /// Makes room for one more slot.
     pub fn add(&mut self, priority: i32) {
-        self.entries.push(Entry {
-            priority,
-            ..Entry::default()
-        });
+        self.entries.push(Entry { priority, ..Entry::default() });
     }
 
     /// Changes a priority; a listed channel moves to its new level.
@@ -64,11 +61,7 @@ impl Schedule {
         if !entry.listed {
             entry.listed = true;
             entry.deficit = QUANTUM;
-            self.levels
-                .entry(Reverse(entry.priority))
-                .or_default()
-                .fresh
-                .push_back(slot);
+            self.levels.entry(Reverse(entry.priority)).or_default().fresh.push_back(slot);
         }
     }
 
@@ -104,11 +97,7 @@ impl Schedule {
             self.requeue(slot);
             return;
         }
-        let list = if level.fresh.front() == Some(&slot) {
-            &mut level.fresh
-        } else {
-            &mut level.busy
-        };
+        let list = if level.fresh.front() == Some(&slot) { &mut level.fresh } else { &mut level.busy };
         debug_assert_eq!(list.front(), Some(&slot));
         list.pop_front();
         if level.fresh.is_empty() && level.busy.is_empty() {

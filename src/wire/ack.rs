@@ -37,24 +37,12 @@ impl<'a> AckFrame<'a> {
         let before = walk.remaining();
         let mut end = largest + 1;
         for i in 0..count {
-            let gap = if i == 0 {
-                0
-            } else {
-                walk.varint()?.checked_add(1).ok_or(WireError::Malformed)?
-            };
+            let gap = if i == 0 { 0 } else { walk.varint()?.checked_add(1).ok_or(WireError::Malformed)? };
             let length = walk.varint()?.checked_add(1).ok_or(WireError::Malformed)?;
-            end = end
-                .checked_sub(gap)
-                .and_then(|e| e.checked_sub(length))
-                .ok_or(WireError::Malformed)?;
+            end = end.checked_sub(gap).and_then(|e| e.checked_sub(length)).ok_or(WireError::Malformed)?;
         }
         let ranges = reader.bytes(before - walk.remaining())?;
-        Ok(AckFrame {
-            largest,
-            delay_us,
-            ranges,
-            count,
-        })
+        Ok(AckFrame { largest, delay_us, ranges, count })
     }
 
     /// The acknowledged ranges, largest first.

@@ -156,11 +156,7 @@ impl<'a> Writer<'a> {
 
     #[inline]
     fn claim(&self, bytes: usize) {
-        debug_assert!(
-            bytes <= self.room(),
-            "{bytes} bytes written into room for {}",
-            self.room()
-        );
+        debug_assert!(bytes <= self.room(), "{bytes} bytes written into room for {}", self.room());
     }
 
     /// Writes all of `bytes`.

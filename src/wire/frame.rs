@@ -177,11 +177,7 @@ impl Frame<'_> {
                 out.varint(bytes);
                 out.varint(messages);
             }
-            Frame::ChannelGrant {
-                channel,
-                bytes,
-                messages,
-            } => {
+            Frame::ChannelGrant { channel, bytes, messages } => {
                 out.u8(CHANNEL_GRANT);
                 out.varint(varint::zigzag(channel.0));
                 out.varint(bytes);
@@ -232,11 +228,7 @@ pub struct Frames<'a> {
 impl<'a> Frames<'a> {
     /// The frames in `plaintext`.
     pub fn new(plaintext: &'a [u8]) -> Frames<'a> {
-        Frames {
-            reader: Reader::new(plaintext),
-            channel: Channel(0),
-            last: None,
-        }
+        Frames { reader: Reader::new(plaintext), channel: Channel(0), last: None }
     }
 
     /// The next frame; `None` at the end of the packet.
@@ -300,14 +292,7 @@ impl<'a> Frames<'a> {
             return Err(WireError::Malformed);
         }
         self.last = Some((reliable, number));
-        Ok(MessageFrame {
-            reliable,
-            channel: self.channel,
-            number,
-            offset,
-            total,
-            data,
-        })
+        Ok(MessageFrame { reliable, channel: self.channel, number, offset, total, data })
     }
 
     fn control(&mut self, kind: u8) -> Result<Frame<'a>, WireError> {
@@ -329,28 +314,16 @@ impl<'a> Frames<'a> {
             CLOSED => Frame::Closed,
             IDLE_PROPOSE => Frame::IdlePropose,
             IDLE_CONSENT => Frame::IdleConsent,
-            IDLE_REFUSE => Frame::IdleRefuse {
-                remaining_ms: r.varint()?,
-            },
+            IDLE_REFUSE => Frame::IdleRefuse { remaining_ms: r.varint()? },
             QUALITY => match r.u8()? {
                 percent @ 0..=100 => Frame::Quality { percent },
                 _ => return Err(WireError::Malformed),
             },
             REQUEST => Frame::Request,
-            SESSION_GRANT => Frame::SessionGrant {
-                bytes: r.varint()?,
-                messages: r.varint()?,
-            },
-            CHANNEL_GRANT => Frame::ChannelGrant {
-                channel: channel(r)?,
-                bytes: r.varint()?,
-                messages: r.varint()?,
-            },
+            SESSION_GRANT => Frame::SessionGrant { bytes: r.varint()?, messages: r.varint()? },
+            CHANNEL_GRANT => Frame::ChannelGrant { channel: channel(r)?, bytes: r.varint()?, messages: r.varint()? },
             SESSION_BLOCKED => Frame::SessionBlocked { needed: r.varint()? },
-            CHANNEL_BLOCKED => Frame::ChannelBlocked {
-                channel: channel(r)?,
-                needed: r.varint()?,
-            },
+            CHANNEL_BLOCKED => Frame::ChannelBlocked { channel: channel(r)?, needed: r.varint()? },
             PATH_PROBE => Frame::PathProbe(r.u64()?),
             PATH_REPLY => Frame::PathReply(r.u64()?),
             _ => return Err(WireError::Malformed),
@@ -397,14 +370,7 @@ impl MessageEncoder {
     /// A slice that reaches the end of the room leaves out its length.
     #[inline]
     pub fn write(&mut self, out: &mut Writer<'_>, slice: MessageSlice<'_>) -> Option<u32> {
-        let MessageSlice {
-            reliable,
-            channel,
-            number,
-            message,
-            start,
-            end,
-        } = slice;
+        let MessageSlice { reliable, channel, number, message, start, end } = slice;
         let mut kind = MESSAGE;
         let mut header = 1;
         if reliable {
@@ -487,14 +453,8 @@ mod tests {
         let mut out = Writer::new(&mut bytes, 1200);
         let mut encoder = MessageEncoder::new();
         let message = [7u8; 64];
-        let mut slice = MessageSlice {
-            reliable: true,
-            channel: Channel(5),
-            number: 90,
-            message: &message,
-            start: 0,
-            end: 64,
-        };
+        let mut slice =
+            MessageSlice { reliable: true, channel: Channel(5), number: 90, message: &message, start: 0, end: 64 };
         assert_eq!(encoder.write(&mut out, slice), Some(64));
         let first = bytes.len();
         slice.number = 91;
@@ -503,13 +463,8 @@ mod tests {
         assert_eq!(bytes.len() - first, 66);
         let all = read_all(&bytes);
         assert_eq!(all.len(), 2);
-        let Frame::Message(second) = &all[1] else {
-            panic!("not a message: {all:?}")
-        };
-        assert_eq!(
-            (second.channel, second.number, second.is_whole()),
-            (Channel(5), 91, true)
-        );
+        let Frame::Message(second) = &all[1] else { panic!("not a message: {all:?}") };
+        assert_eq!((second.channel, second.number, second.is_whole()), (Channel(5), 91, true));
     }
 
     #[test]
@@ -518,30 +473,17 @@ mod tests {
             Frame::Ping,
             Frame::Hold,
             Frame::Accept,
-            Frame::Close {
-                reason: 1001,
-                text: "closed",
-            },
+            Frame::Close { reason: 1001, text: "closed" },
             Frame::Closed,
             Frame::IdlePropose,
             Frame::IdleConsent,
             Frame::IdleRefuse { remaining_ms: u64::MAX },
             Frame::Quality { percent: 100 },
             Frame::Request,
-            Frame::SessionGrant {
-                bytes: u64::MAX,
-                messages: u64::MAX,
-            },
-            Frame::ChannelGrant {
-                channel: Channel(i32::MIN),
-                bytes: u64::MAX,
-                messages: u64::MAX,
-            },
+            Frame::SessionGrant { bytes: u64::MAX, messages: u64::MAX },
+            Frame::ChannelGrant { channel: Channel(i32::MIN), bytes: u64::MAX, messages: u64::MAX },
             Frame::SessionBlocked { needed: u64::MAX },
-            Frame::ChannelBlocked {
-                channel: Channel(i32::MAX),
-                needed: u64::MAX,
-            },
+            Frame::ChannelBlocked { channel: Channel(i32::MAX), needed: u64::MAX },
             Frame::PathProbe(u64::MAX),
             Frame::PathReply(0),
         ];

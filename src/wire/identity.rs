@@ -39,10 +39,7 @@ impl<'a> IdentityPayload<'a> {
 
     /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        debug_assert!(
-            self.certificate.len() <= MAX_CERTIFICATE,
-            "certificates are checked when they are configured"
-        );
+        debug_assert!(self.certificate.len() <= MAX_CERTIFICATE, "certificates are checked when they are configured");
         let limit = out.len() + IdentityPayload::MAX_LEN;
         let mut w = Writer::new(out, limit);
         w.u64(self.session.0);
@@ -97,10 +94,7 @@ mod tests {
             not_after: 5,
             signature: [6; 64],
             certificate,
-            params: Params {
-                reset_token: Some([7; 16]),
-                ..Params::default()
-            },
+            params: Params { reset_token: Some([7; 16]), ..Params::default() },
         }
     }
 
@@ -114,11 +108,7 @@ mod tests {
     fn a_payload_cut_short_anywhere_before_its_parameters_is_truncated() {
         let bytes = encoded(&payload(b"certificate"));
         for end in 0..FIXED + 11 {
-            assert_eq!(
-                IdentityPayload::decode(&bytes[..end]),
-                Err(WireError::Truncated),
-                "cut to {end}"
-            );
+            assert_eq!(IdentityPayload::decode(&bytes[..end]), Err(WireError::Truncated), "cut to {end}");
         }
     }
 

@@ -81,13 +81,7 @@ impl DataHeader {
     pub fn new(destination: ConnectionId, phase: bool, pn: u64, pn_len: usize) -> DataHeader {
         debug_assert!(pn_len == 2 || pn_len == 3, "no packet number takes {pn_len} bytes");
         let truncated = (pn & ((1 << (8 * pn_len)) - 1)) as u32;
-        DataHeader {
-            destination,
-            phase,
-            truncated,
-            pn_len,
-            len: 5 + pn_len,
-        }
+        DataHeader { destination, phase, truncated, pn_len, len: 5 + pn_len }
     }
 
     /// Appends the header.
@@ -112,21 +106,11 @@ impl DataHeader {
         }
         let destination = ConnectionId(r.u32()?);
         let low = u32::from(r.u16()?);
-        let (truncated, pn_len) = if first & 0b1000 == 0 {
-            (low, 2)
-        } else {
-            (low << 8 | u32::from(r.u8()?), 3)
-        };
+        let (truncated, pn_len) = if first & 0b1000 == 0 { (low, 2) } else { (low << 8 | u32::from(r.u8()?), 3) };
         if r.remaining() < TAG_SIZE {
             return Err(Dropped::BadLength);
         }
-        Ok(DataHeader {
-            destination,
-            phase: first & 0b1_0000 != 0,
-            truncated,
-            pn_len,
-            len: 5 + pn_len,
-        })
+        Ok(DataHeader { destination, phase: first & 0b1_0000 != 0, truncated, pn_len, len: 5 + pn_len })
     }
 }
 
@@ -309,11 +293,7 @@ impl<'a> Packet<'a> {
     pub fn decode(datagram: &'a [u8]) -> Result<Packet<'a>, Dropped> {
         let mut r = Reader::new(datagram);
         let packet = Packet::read(r.u8()?, &mut r, datagram)?;
-        if r.is_empty() {
-            Ok(packet)
-        } else {
-            Err(Dropped::BadLength)
-        }
+        if r.is_empty() { Ok(packet) } else { Err(Dropped::BadLength) }
     }
 
     fn read(kind: u8, r: &mut Reader<'a>, datagram: &'a [u8]) -> Result<Packet<'a>, Dropped> {
@@ -332,11 +312,7 @@ impl<'a> Packet<'a> {
                 };
                 // The padding; a later version may use it.
                 r.bytes(r.remaining() - 16)?;
-                Packet::Init {
-                    init,
-                    covered: &datagram[..INIT_SIZE - 16],
-                    check: r.array()?,
-                }
+                Packet::Init { init, covered: &datagram[..INIT_SIZE - 16], check: r.array()? }
             }
             COOKIE => Packet::Cookie(Cookie {
                 destination: ConnectionId(r.u32()?),
@@ -351,11 +327,7 @@ impl<'a> Packet<'a> {
             FINISH => {
                 let destination = ConnectionId(r.u32()?);
                 let len = r.u16()?;
-                Packet::Finish(Finish {
-                    destination,
-                    message: r.bytes(len.into())?,
-                    rest: r.rest(),
-                })
+                Packet::Finish(Finish { destination, message: r.bytes(len.into())?, rest: r.rest() })
             }
             HINT => Packet::Hint(Hint {
                 destination: ConnectionId(r.u32()?),
@@ -367,10 +339,7 @@ impl<'a> Packet<'a> {
                 },
                 version: r.u8()?,
             }),
-            RESET => Packet::Reset(Reset {
-                connection: ConnectionId(r.u32()?),
-                token: r.array()?,
-            }),
+            RESET => Packet::Reset(Reset { connection: ConnectionId(r.u32()?), token: r.array()? }),
             PUNCH => {
                 r.rest();
                 Packet::Punch
@@ -403,10 +372,7 @@ impl Response<'_> {
 impl Finish<'_> {
     /// Appends the packet.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        debug_assert!(
-            self.message.len() <= usize::from(u16::MAX),
-            "message 3 is longer than its length field"
-        );
+        debug_assert!(self.message.len() <= usize::from(u16::MAX), "message 3 is longer than its length field");
         out.push(FINISH);
         out.extend_from_slice(&self.destination.0.to_be_bytes());
         out.extend_from_slice(&(self.message.len() as u16).to_be_bytes());
@@ -482,10 +448,7 @@ mod tests {
 
     #[test]
     fn header_and_tag_of_a_data_packet_take_24_bytes_at_most() {
-        let longest = [2, 3]
-            .map(|n| DataHeader::new(ConnectionId(0), false, 0, n).len)
-            .into_iter()
-            .max();
+        let longest = [2, 3].map(|n| DataHeader::new(ConnectionId(0), false, 0, n).len).into_iter().max();
         assert_eq!(longest, Some(MAX_DATA_HEADER));
         assert_eq!(MAX_DATA_HEADER + TAG_SIZE, 24);
     }
@@ -539,11 +502,7 @@ mod tests {
             let datagram = &out[3..];
             assert_eq!(datagram.len(), INIT_SIZE);
             assert_eq!(datagram[..10], [0xE0, WIRE_VERSION, 0, 0, 1, 0xe0, 1, 2, 3, 4]);
-            let expected = Packet::Init {
-                init: init(cookie),
-                covered: &datagram[..1184],
-                check: [0xE0; 16],
-            };
+            let expected = Packet::Init { init: init(cookie), covered: &datagram[..1184], check: [0xE0; 16] };
             assert_eq!(Packet::decode(datagram), Ok(expected));
             for len in [0, 1, 66, 1199] {
                 assert_eq!(Packet::decode(&datagram[..len]), Err(Dropped::BadLength));
@@ -556,21 +515,10 @@ mod tests {
     #[test]
     fn every_short_packet_comes_back_and_refuses_other_lengths() {
         let (destination, session) = (ConnectionId(0xaabb_ccdd), SessionId(0x0102_0304_0506_0708));
-        let cookie = Cookie {
-            destination,
-            session,
-            cookie: [9; 16],
-        };
-        let hints = [HintCode::OtherVersion, HintCode::OtherApp].map(|code| Hint {
-            destination,
-            session,
-            code,
-            version: 3,
-        });
-        let reset = Reset {
-            connection: destination,
-            token: [8; 16],
-        };
+        let cookie = Cookie { destination, session, cookie: [9; 16] };
+        let hints =
+            [HintCode::OtherVersion, HintCode::OtherApp].map(|code| Hint { destination, session, code, version: 3 });
+        let reset = Reset { connection: destination, token: [8; 16] };
 
         let mut all = Vec::new();
         for (bytes, packet) in [
@@ -597,11 +545,7 @@ mod tests {
 
     #[test]
     fn a_finish_carries_a_data_packet_behind_it() {
-        let finish = Finish {
-            destination: ConnectionId(5),
-            message: b"third",
-            rest: b"data",
-        };
+        let finish = Finish { destination: ConnectionId(5), message: b"third", rest: b"data" };
         let bytes = encoded(|out| finish.encode(out));
         assert_eq!(Packet::decode(&bytes), Ok(Packet::Finish(finish)));
         assert_eq!(&bytes[finish.rest_start()..], b"data");

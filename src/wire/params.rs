@@ -138,11 +138,7 @@ impl Params {
 /// A varint that fills `value` and lies within `least..=most`.
 fn number(value: &[u8], least: u64, most: u64) -> Result<u64, WireError> {
     let (number, taken) = varint::decode(value).map_err(|_| WireError::Malformed)?;
-    if taken == value.len() && (least..=most).contains(&number) {
-        Ok(number)
-    } else {
-        Err(WireError::Malformed)
-    }
+    if taken == value.len() && (least..=most).contains(&number) { Ok(number) } else { Err(WireError::Malformed) }
 }
 
 #[cfg(test)]
@@ -202,13 +198,7 @@ pub(super) mod tests {
     #[test]
     fn unknown_ids_are_skipped() {
         let bytes = [&[40, 3, 1, 2, 3][..], &[0xff, 0x7f, 0], &[1, 1, 99], &[0xff, 0x7f, 0]].concat();
-        assert_eq!(
-            decode(&bytes),
-            Ok(Params {
-                max_message: 99,
-                ..Params::default()
-            })
-        );
+        assert_eq!(decode(&bytes), Ok(Params { max_message: 99, ..Params::default() }));
     }
 
     #[test]
@@ -234,12 +224,7 @@ pub(super) mod tests {
         ] {
             assert_eq!(decode(bytes), Err(WireError::Malformed), "{bytes:x?}");
         }
-        for bytes in [
-            &[1][..],
-            &[1, 2, 5],
-            &[0x80],
-            &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
-        ] {
+        for bytes in [&[1][..], &[1, 2, 5], &[0x80], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]] {
             assert_eq!(decode(bytes), Err(WireError::Truncated), "{bytes:x?}");
         }
     }

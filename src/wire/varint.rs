@@ -40,11 +40,7 @@ fn decode_long(bytes: &[u8]) -> Result<(u64, usize), WireError> {
         value |= u64::from(byte & 0x7f) << (7 * i);
         if byte < 0x80 {
             let padded = byte == 0 && i > 0;
-            return if padded {
-                Err(WireError::Malformed)
-            } else {
-                Ok((value, i + 1))
-            };
+            return if padded { Err(WireError::Malformed) } else { Ok((value, i + 1)) };
         }
     }
     // All ten with their continuation bit were refused above, so the bytes ended early.
@@ -97,20 +93,12 @@ mod tests {
         assert_eq!(encoded(127), [0x7f]);
         assert_eq!(encoded(128), [0x80, 0x01]);
         assert_eq!(encoded(300), [0xac, 0x02]);
-        assert_eq!(
-            encoded(u64::MAX),
-            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]
-        );
+        assert_eq!(encoded(u64::MAX), [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
     }
 
     #[test]
     fn padded_and_oversized_encodings_are_malformed() {
-        for bytes in [
-            &[0x80, 0x00][..],
-            &[0x81, 0x00],
-            &[0x80, 0x80, 0x00],
-            &[0xff, 0x80, 0x00],
-        ] {
+        for bytes in [&[0x80, 0x00][..], &[0x81, 0x00], &[0x80, 0x80, 0x00], &[0xff, 0x80, 0x00]] {
             assert_eq!(decode(bytes), Err(WireError::Malformed), "{bytes:x?}");
         }
         let mut too_big = [0xff; MAX_LEN];

@@ -58,16 +58,13 @@ impl World {
     /// Tells `at` an address of `about`.
     pub fn tell_address(&mut self, at: Node, about: Node, address: SocketAddr) {
         let (now, id) = (self.now, self.id(about));
-        self.machine(at)
-            .add_peer_address(now, id, address)
-            .expect("a few addresses always fit");
+        self.machine(at).add_peer_address(now, id, address).expect("a few addresses always fit");
     }
 
     /// Brings a session up, lets everything settle, and forgets the events that took.
     pub fn connect(&mut self, a: Node, b: Node) {
         let accepted = std::mem::replace(&mut self.host(b).accepts, true);
-        self.send(a, b, GREETING, RELIABLE, b"hello")
-            .expect("the first message is queued");
+        self.send(a, b, GREETING, RELIABLE, b"hello").expect("the first message is queued");
         let mut heard = Vec::new();
         self.wait("the first message arrives", secs(20), |w| {
             heard.extend(w.receive(b, GREETING));
@@ -88,10 +85,7 @@ impl World {
 
     /// Lets time pass until `done`; fails when it is not after `span`.
     pub fn wait(&mut self, what: &str, span: Duration, done: impl FnMut(&mut World) -> bool) {
-        assert!(
-            self.run_until(span, done),
-            "within {span:?} should have come true: {what}"
-        );
+        assert!(self.run_until(span, done), "within {span:?} should have come true: {what}");
     }
 
     pub fn send(&mut self, from: Node, to: Node, channel: i32, flags: i32, bytes: &[u8]) -> Result<(), SendError> {
@@ -112,16 +106,7 @@ impl World {
         let machine = self.machine(from);
         match machine.peers().cell(to).filter(|cell| lane && cell.is_open()) {
             Some(cell) if cell.reserve(charge(payload.len())) => {
-                machine.take_outgoing(
-                    now,
-                    Outgoing {
-                        to,
-                        cell,
-                        channel,
-                        flags,
-                        payload,
-                    },
-                );
+                machine.take_outgoing(now, Outgoing { to, cell, channel, flags, payload });
                 Ok(())
             }
             Some(_) => Err(SendError::LimitExceeded("the lane is full")),
@@ -181,10 +166,7 @@ impl World {
         self.settle();
         let from = self.id(from);
         let events = self.host(at).events.iter();
-        events
-            .filter(|(_, event)| *event == Event::SessionRequest { from })
-            .map(|(when, _)| *when)
-            .collect()
+        events.filter(|(_, event)| *event == Event::SessionRequest { from }).map(|(when, _)| *when).collect()
     }
 
     /// When `at` was told that a session with `peer` failed, in which state and why.
@@ -192,9 +174,7 @@ impl World {
         self.settle();
         let with = self.id(peer);
         let failure = |(when, event): &(Instant, Event)| match event {
-            Event::SessionFailed {
-                peer, reason, state, ..
-            } if *peer == with => Some((*when, *state, *reason)),
+            Event::SessionFailed { peer, reason, state, .. } if *peer == with => Some((*when, *state, *reason)),
             _ => None,
         };
         self.host(at).events.iter().filter_map(failure).collect()

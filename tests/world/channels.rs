@@ -18,10 +18,7 @@ fn a_message_comes_out_on_its_own_channel_only() {
         for channel in channels {
             let messages = world.receive(b, channel);
             assert_eq!(messages.len(), 1, "channel {channel}");
-            assert_eq!(
-                (messages[0].channel.0, &*messages[0].payload),
-                (channel, &channel.to_le_bytes()[..])
-            );
+            assert_eq!((messages[0].channel.0, &*messages[0].payload), (channel, &channel.to_le_bytes()[..]));
         }
     }
 }
@@ -85,10 +82,7 @@ fn a_closed_channel_opens_again_with_the_next_message() {
         world.send(a, b, 1, RELIABLE, &[n]).expect("room");
     }
     world.run(secs(1));
-    assert_eq!(
-        world.receive(b, 1).iter().map(|m| m.payload[0]).collect::<Vec<_>>(),
-        (0..20).collect::<Vec<_>>()
-    );
+    assert_eq!(world.receive(b, 1).iter().map(|m| m.payload[0]).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
     assert!(world.requests(b, a).is_empty());
     assert!(world.close_channel(b, a, 1), "it is open again");
     assert_eq!(world.state(b, a), CONNECTED);

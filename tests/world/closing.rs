@@ -83,10 +83,7 @@ fn unread_messages_outlive_the_peers_close() {
     assert!(world.close(a, b));
     world.run(secs(2));
     assert_eq!(world.state(b, a), NONE);
-    assert_eq!(
-        world.receive(b, 2).iter().map(|m| m.payload[0]).collect::<Vec<_>>(),
-        (0..10).collect::<Vec<_>>()
-    );
+    assert_eq!(world.receive(b, 2).iter().map(|m| m.payload[0]).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
     world.assert_no_events(b);
 }
 
@@ -103,11 +100,7 @@ fn unread_messages_do_not_outlive_ones_own_close() {
     world.run(secs(1));
     assert!(world.close(b, a));
     let left = world.receive(b, 2);
-    assert_eq!(
-        left.iter().map(|message| message.from.0).collect::<Vec<_>>(),
-        [1_003],
-        "others are left alone"
-    );
+    assert_eq!(left.iter().map(|message| message.from.0).collect::<Vec<_>>(), [1_003], "others are left alone");
     world.run(secs(1));
     assert!(world.receive(b, 2).is_empty());
 }
@@ -142,9 +135,7 @@ fn a_close_that_cost_data_is_no_obstacle_to_a_send_that_restarts() {
     world.close(b, a);
     world.run(secs(1));
     assert_eq!(world.state(a, b), CLOSED_BY_PEER);
-    world
-        .send(a, b, 2, RELIABLE | AUTO_RESTART, b"on")
-        .expect("it restarts");
+    world.send(a, b, 2, RELIABLE | AUTO_RESTART, b"on").expect("it restarts");
     world.wait("it asks anew", secs(2), |w| !w.requests(b, a).is_empty());
     world.assert_no_events(a);
 }
@@ -163,18 +154,10 @@ fn closing_before_the_session_stands_ends_it_on_both_sides() {
         assert_eq!(world.state(a, b), NONE, "after {after} ms");
         // Who had accepted and was not connected yet is told; who had not been asked yet knows nothing.
         let there = world.state(b, a);
-        let told = world
-            .failures(b, a)
-            .iter()
-            .map(|(_, state, reason)| (*state, *reason))
-            .collect::<Vec<_>>();
+        let told = world.failures(b, a).iter().map(|(_, state, reason)| (*state, *reason)).collect::<Vec<_>>();
         match there {
             NONE => assert_eq!(told, [], "after {after} ms"),
-            _ => assert_eq!(
-                (there, told),
-                (CLOSED_BY_PEER, vec![(CLOSED_BY_PEER, END_CLOSED)]),
-                "after {after} ms"
-            ),
+            _ => assert_eq!((there, told), (CLOSED_BY_PEER, vec![(CLOSED_BY_PEER, END_CLOSED)]), "after {after} ms"),
         }
         world.assert_no_events(a);
     }

@@ -34,27 +34,14 @@ fn carry_through_a_storm(seed: u64, count: u64) {
         turn(&mut world, &mut flows);
         world.run(ms(5));
         for (here, there) in [(a, b), (b, a)] {
-            let between: u64 = flows
-                .iter()
-                .filter(|flow| flow.from == here)
-                .map(|flow| flow.under_way)
-                .sum();
+            let between: u64 = flows.iter().filter(|flow| flow.from == here).map(|flow| flow.under_way).sum();
             assert!(between <= most, "{between} bytes are kept somewhere between the apps");
             assert!(world.machine(here).mailbox().waiting() <= defaults.recv_buffer_messages as usize);
             let status = world.status(here, there);
-            assert!(
-                (status.pending_reliable + status.send_unacknowledged_reliable) as u64 <= most,
-                "{status:?}"
-            );
+            assert!((status.pending_reliable + status.send_unacknowledged_reliable) as u64 <= most, "{status:?}");
         }
-        let state: Vec<_> = flows
-            .iter()
-            .map(|flow| (flow.channel, flow.sent, flow.received))
-            .collect();
-        assert!(
-            world.now() < limit,
-            "too slow: (channel, sent, received) {state:?} of {count}"
-        );
+        let state: Vec<_> = flows.iter().map(|flow| (flow.channel, flow.sent, flow.received)).collect();
+        assert!(world.now() < limit, "too slow: (channel, sent, received) {state:?} of {count}");
     }
     for (here, there) in [(a, b), (b, a)] {
         world.wait("all is acknowledged", secs(10), |w| {
@@ -78,12 +65,7 @@ fn every_reliable_message_arrives_once_and_in_order_through_a_storm() {
 fn every_reliable_message_arrives_through_bursts_of_loss() {
     for seed in crate::seeds(5) {
         let mut world = World::new(seed);
-        world.weather = Direction {
-            loss: 15.0,
-            burst: 6.0,
-            lag: LAG,
-            ..Direction::default()
-        };
+        world.weather = Direction { loss: 15.0, burst: 6.0, lag: LAG, ..Direction::default() };
         let (a, b) = world.connected_pair();
         let mut flows = both_ways(&world, a, b, &[3, 4], 300, Sizes::Mixed);
         carry(&mut world, &mut flows, secs(120));
@@ -94,13 +76,7 @@ fn every_reliable_message_arrives_through_bursts_of_loss() {
 fn every_reliable_message_arrives_through_a_narrow_link_with_a_short_queue() {
     for seed in crate::seeds(5) {
         let mut world = World::new(seed);
-        world.weather = Direction {
-            rate: 128 * 1024,
-            rate_burst: 3_000,
-            loss: 2.0,
-            lag: LAG,
-            ..Direction::default()
-        };
+        world.weather = Direction { rate: 128 * 1024, rate_burst: 3_000, loss: 2.0, lag: LAG, ..Direction::default() };
         let (a, b) = world.connected_pair();
         let mut flows = both_ways(&world, a, b, &[3, 4], 300, Sizes::Mixed);
         carry(&mut world, &mut flows, secs(60));
@@ -141,13 +117,10 @@ fn a_link_dead_for_eight_seconds_is_outlived() {
 fn all_messages_of_all_sizes_up_to_the_largest_arrive_whole() {
     let mut world = World::new(1);
     let (a, b) = world.connected_pair();
-    for size in [
-        0, 1, 2, 63, 64, 255, 256, 1_000, 1_150, 1_200, 1_201, 1_500, 16_383, 16_384, 65_536, 524_287, 524_288,
-    ] {
+    for size in [0, 1, 2, 63, 64, 255, 256, 1_000, 1_150, 1_200, 1_201, 1_500, 16_383, 16_384, 65_536, 524_287, 524_288]
+    {
         let bytes: Vec<u8> = (0..size).map(|n: usize| (n % 251) as u8).collect();
-        world
-            .send(a, b, 5, crate::app::RELIABLE, &bytes)
-            .expect("the queue is empty");
+        world.send(a, b, 5, crate::app::RELIABLE, &bytes).expect("the queue is empty");
         let mut got = Vec::new();
         world.wait("it arrives", secs(60), |w| {
             got.extend(w.receive(b, 5));

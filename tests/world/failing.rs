@@ -59,13 +59,9 @@ fn a_failed_session_refuses_plain_sends_until_told_otherwise() {
     }
     assert_eq!(world.state(b, a), PROBLEM_LOCALLY);
     world.start(a);
-    world
-        .send(b, a, 0, RELIABLE | AUTO_RESTART, b"afresh")
-        .expect("it restarts");
+    world.send(b, a, 0, RELIABLE | AUTO_RESTART, b"afresh").expect("it restarts");
     world.accept_all(a);
-    world.wait("it arrives", secs(3), |w| {
-        w.receive(a, 0).iter().any(|m| &*m.payload == b"afresh")
-    });
+    world.wait("it arrives", secs(3), |w| w.receive(a, 0).iter().any(|m| &*m.payload == b"afresh"));
     assert_eq!(world.state(b, a), CONNECTED);
 }
 
@@ -86,11 +82,7 @@ fn a_failure_is_forgotten_after_the_idle_time() {
     world.run(secs(13));
     world.run(secs(150));
     assert_eq!(world.state(b, a), PROBLEM_LOCALLY);
-    assert_eq!(
-        world.send(b, a, 0, RELIABLE, b"plain"),
-        Err(SendError::NoConnection),
-        "which does not prolong it"
-    );
+    assert_eq!(world.send(b, a, 0, RELIABLE, b"plain"), Err(SendError::NoConnection), "which does not prolong it");
     world.run(secs(40));
     assert_eq!(world.state(b, a), NONE);
     world.send(b, a, 0, RELIABLE, b"plain").expect("a new attempt");
@@ -121,16 +113,10 @@ fn a_peer_asks_anew_within_three_seconds_of_its_restart() {
         world.send(b, a, 0, RELIABLE, b"it is me").expect("queued");
         world.wait("the request is announced", secs(3), |w| !w.requests(a, b).is_empty());
         assert!(world.accept(a, b));
-        world.wait("the message arrives", secs(1), |w| {
-            w.receive(a, 0).iter().any(|m| &*m.payload == b"it is me")
-        });
+        world.wait("the message arrives", secs(1), |w| w.receive(a, 0).iter().any(|m| &*m.payload == b"it is me"));
         assert_eq!((world.state(a, b), world.state(b, a)), (CONNECTED, CONNECTED));
         world.run(secs(20));
-        assert_eq!(
-            (world.state(a, b), world.state(b, a)),
-            (CONNECTED, CONNECTED),
-            "the old one does not break it"
-        );
+        assert_eq!((world.state(a, b), world.state(b, a)), (CONNECTED, CONNECTED), "the old one does not break it");
         assert!(world.failures(a, b).is_empty() && world.failures(b, a).is_empty());
     }
 }
@@ -163,9 +149,7 @@ fn data_of_the_old_session_never_comes_out_of_the_new_one() {
         world.start(b);
         world.introduce(a, b);
         world.send(b, a, 0, RELIABLE, b"it is me").expect("queued");
-        world.wait("the new one is heard", secs(12), |w| {
-            w.receive(a, 0).iter().any(|m| &*m.payload == b"it is me")
-        });
+        world.wait("the new one is heard", secs(12), |w| w.receive(a, 0).iter().any(|m| &*m.payload == b"it is me"));
         let sent = world.send(a, b, 0, RELIABLE, b"welcome back");
         world.run(secs(5));
         let heard: Vec<_> = world.receive(b, 0).into_iter().map(|m| m.payload.to_vec()).collect();
@@ -195,10 +179,7 @@ fn while_the_old_one_answers_a_second_device_with_its_id_is_refused() {
     assert_eq!(world.receive(a, 1).len(), 25);
     assert_eq!(world.receive(b, 1).len(), 25);
     let state = world.state(twin, a);
-    assert!(
-        [CLOSED_BY_PEER, PROBLEM_LOCALLY].contains(&state),
-        "the twin's session is {state}"
-    );
+    assert!([CLOSED_BY_PEER, PROBLEM_LOCALLY].contains(&state), "the twin's session is {state}");
 }
 
 #[test]
@@ -226,25 +207,17 @@ fn somebody_else_at_the_address_fails_in_time_and_learns_nothing() {
     world.listen();
     expect_failure_in_time(&mut world, a, absent);
     world.assert_no_events(b);
-    assert!(
-        world.take_overheard().iter().all(|datagram| datagram.from == a),
-        "who is not meant does not answer"
-    );
+    assert!(world.take_overheard().iter().all(|datagram| datagram.from == a), "who is not meant does not answer");
 }
 
 fn expect_failure_in_time(world: &mut World, a: Node, nobody: SteamId) {
     let start = world.now();
-    world
-        .send_to_id(a, nobody, 0, RELIABLE, b"anyone?")
-        .expect("it is queued all the same");
+    world.send_to_id(a, nobody, 0, RELIABLE, b"anyone?").expect("it is queued all the same");
     world.run(secs(21));
     let events = std::mem::take(&mut world.host(a).events);
     assert_eq!(events.len(), 1, "{events:?}");
     let (when, event) = &events[0];
-    let steamnetmsg::endpoint::events::Event::SessionFailed {
-        peer, reason, state, ..
-    } = event
-    else {
+    let steamnetmsg::endpoint::events::Event::SessionFailed { peer, reason, state, .. } = event else {
         panic!("{event:?}");
     };
     assert_eq!((*peer, *state), (nobody, PROBLEM_LOCALLY));

@@ -9,12 +9,7 @@ use steamnetmsg::settings::Settings;
 
 /// A link of 256 KiB/s: 400 KB take a second and a half.
 fn narrow() -> Direction {
-    Direction {
-        rate: 256 * 1024,
-        rate_burst: 3_000,
-        lag: LAG,
-        ..Direction::default()
-    }
+    Direction { rate: 256 * 1024, rate_burst: 3_000, lag: LAG, ..Direction::default() }
 }
 
 #[test]
@@ -44,13 +39,7 @@ fn a_small_message_overtakes_a_bulk_transfer_on_another_channel() {
 #[test]
 fn small_messages_stay_quick_beside_a_bulk_transfer_with_loss() {
     let mut world = World::new(1);
-    world.weather = Direction {
-        loss: 5.0,
-        rate: 1 << 20,
-        rate_burst: 3_000,
-        lag: LAG,
-        ..Direction::default()
-    };
+    world.weather = Direction { loss: 5.0, rate: 1 << 20, rate_burst: 3_000, lag: LAG, ..Direction::default() };
     let (a, b) = world.connected_pair();
     let mut bulk = Flow::new(&world, a, b, 1, 100_000, Sizes::UpTo(40_000));
     let mut sent = Vec::new();
@@ -74,11 +63,7 @@ fn small_messages_stay_quick_beside_a_bulk_transfer_with_loss() {
         }
     }
     delays.sort_unstable();
-    assert!(
-        delays.len() > 100,
-        "small messages found room in the send buffer: {}",
-        delays.len()
-    );
+    assert!(delays.len() > 100, "small messages found room in the send buffer: {}", delays.len());
     let p99 = delays[delays.len() * 99 / 100];
     assert!(p99 <= LAG * 4 + ms(50), "the 99th percentile is {p99:?}");
 }
@@ -100,11 +85,7 @@ fn an_unread_channel_never_stops_another() {
         read.receive(&mut world);
         assert!(world.now() < end, "channel 2 is stopped at message {}", read.received);
     }
-    assert!(
-        unread.under_way > 200_000,
-        "channel 1 is full: {} bytes",
-        unread.under_way
-    );
+    assert!(unread.under_way > 200_000, "channel 1 is full: {} bytes", unread.under_way);
     // Nothing that was taken is lost.
     unread.count = unread.sent;
     carry(&mut world, &mut [unread], secs(60));
@@ -116,9 +97,8 @@ fn what_waits_unread_is_bounded_and_none_of_it_is_lost() {
     let (a, b) = world.connected_pair();
     let defaults = Settings::default();
     let (bytes, one) = (defaults.recv_buffer_size as usize, 8_000);
-    let mut flows: Vec<Flow> = [1, 2, 3, 4]
-        .map(|channel| Flow::new(&world, a, b, channel, 100_000, Sizes::UpTo(one)))
-        .into();
+    let mut flows: Vec<Flow> =
+        [1, 2, 3, 4].map(|channel| Flow::new(&world, a, b, channel, 100_000, Sizes::UpTo(one))).into();
     for _ in 0..2_000 {
         for flow in &mut flows {
             flow.send_next(&mut world);
@@ -130,20 +110,14 @@ fn what_waits_unread_is_bounded_and_none_of_it_is_lost() {
     for flow in &mut flows {
         let waiting = world.receive(b, flow.channel);
         let held: usize = waiting.iter().map(|message| message.payload.len()).sum();
-        assert!(
-            held <= bytes / 2 + one as usize,
-            "one unread channel holds {held} bytes, more than half"
-        );
+        assert!(held <= bytes / 2 + one as usize, "one unread channel holds {held} bytes, more than half");
         total += held;
         for message in &waiting {
             flow.check(&world, message);
         }
         flow.count = flow.sent;
     }
-    assert!(
-        (bytes / 2..=bytes + one as usize).contains(&total),
-        "{total} bytes waited"
-    );
+    assert!((bytes / 2..=bytes + one as usize).contains(&total), "{total} bytes waited");
     carry(&mut world, &mut flows, secs(60));
     assert_eq!(world.state(a, b), CONNECTED);
 }
@@ -157,10 +131,7 @@ fn unread_messages_are_bounded_by_number_too() {
         while flow.send_next(&mut world) {}
         world.run(ms(10));
         let waiting = world.machine(b).mailbox().waiting();
-        assert!(
-            waiting <= Settings::default().recv_buffer_messages as usize,
-            "{waiting} empty messages wait"
-        );
+        assert!(waiting <= Settings::default().recv_buffer_messages as usize, "{waiting} empty messages wait");
     }
     assert!(flow.sent < 10_000, "the send buffer holds back even empty messages");
     carry(&mut world, &mut [flow], secs(120));
@@ -202,11 +173,7 @@ fn before_the_session_stands_messages_wait_up_to_the_send_buffer_and_all_arrive(
     }
     let most = u64::from(Settings::default().send_buffer_size);
     // One early datagram may have gone ahead.
-    assert!(
-        (most - 2_000..=most + 4_096).contains(&flow.under_way),
-        "{} bytes wait",
-        flow.under_way
-    );
+    assert!((most - 2_000..=most + 4_096).contains(&flow.under_way), "{} bytes wait", flow.under_way);
     assert!(world.receive(b, 1).is_empty());
     assert!(world.accept(b, a));
     flow.count = flow.sent;
@@ -217,9 +184,7 @@ fn before_the_session_stands_messages_wait_up_to_the_send_buffer_and_all_arrive(
 fn a_message_too_large_for_anyone_is_refused_and_starts_nothing() {
     let mut world = World::new(1);
     let (a, b) = world.pair();
-    let refusal = world
-        .send(a, b, 1, RELIABLE, &vec![0; 524_289])
-        .expect_err("one byte too many");
+    let refusal = world.send(a, b, 1, RELIABLE, &vec![0; 524_289]).expect_err("one byte too many");
     assert!(matches!(refusal, SendError::InvalidParam(_)), "{refusal:?}");
     let nobody = steamnetmsg::ids::SteamId(0);
     let refusal = world.send_to_id(a, nobody, 1, RELIABLE, b"x").expect_err("nobody");

@@ -80,10 +80,7 @@ fn damaged_copies_of_real_datagrams_change_nothing() {
             let source = if n % 2 == 0 { original.source } else { evil() };
             let before = drops(&mut world, to);
             world.inject(to, source, &bytes);
-            assert!(
-                drops(&mut world, to) > before,
-                "damaged datagram {n} is dropped and counted"
-            );
+            assert!(drops(&mut world, to) > before, "damaged datagram {n} is dropped and counted");
             if n % 100 == 0 {
                 world.run(ms(1));
             }
@@ -101,11 +98,7 @@ fn every_truncation_of_every_real_datagram_is_dropped() {
         for length in 0..original.bytes.len() {
             let before = drops(&mut world, to);
             world.inject(to, original.source, &original.bytes[..length]);
-            assert!(
-                drops(&mut world, to) > before,
-                "{length} of {} bytes",
-                original.bytes.len()
-            );
+            assert!(drops(&mut world, to) > before, "{length} of {} bytes", original.bytes.len());
         }
         world.run(ms(10));
     }
@@ -174,10 +167,7 @@ fn an_attacker_who_repeats_a_fresh_packet_from_his_own_address_does_not_move_the
     for datagram in heard.iter().filter(|datagram| datagram.from == b) {
         *(if datagram.to == evil() { &mut to_evil } else { &mut to_a }) += datagram.bytes.len();
     }
-    assert!(
-        to_evil <= 1_200 * 5 + 3 * 50 * 160,
-        "{to_evil} bytes went to the attacker"
-    );
+    assert!(to_evil <= 1_200 * 5 + 3 * 50 * 160, "{to_evil} bytes went to the attacker");
     assert!(to_a > 0);
     assert_unharmed(&mut world, a, b);
 }
@@ -191,11 +181,7 @@ fn nobody_is_answered_with_more_than_three_times_what_came() {
     for n in 0..2_000 {
         let original = &heard[n % heard.len()];
         let to = if original.from == a { b } else { a };
-        let bytes = if n % 2 == 0 {
-            original.bytes.clone()
-        } else {
-            damaged(&mut dice, &original.bytes)
-        };
+        let bytes = if n % 2 == 0 { original.bytes.clone() } else { damaged(&mut dice, &original.bytes) };
         came += bytes.len();
         world.inject(to, evil(), &bytes);
         if n % 10 == 0 {
@@ -203,12 +189,7 @@ fn nobody_is_answered_with_more_than_three_times_what_came() {
         }
     }
     world.run(secs(10));
-    let went: usize = world
-        .take_overheard()
-        .iter()
-        .filter(|d| d.to == evil())
-        .map(|d| d.bytes.len())
-        .sum();
+    let went: usize = world.take_overheard().iter().filter(|d| d.to == evil()).map(|d| d.bytes.len()).sum();
     assert!(went <= 3 * came, "{went} bytes went for {came}");
 }
 
@@ -242,12 +223,7 @@ fn nothing_is_known_of_who_has_not_finished_a_handshake() {
 fn a_flood_of_forged_first_flights_does_not_disturb_a_session_nor_keep_a_stranger_out() {
     let mut world = World::new(1);
     let (a, b, heard) = overheard_pair(&mut world);
-    let first = heard
-        .iter()
-        .find(|datagram| datagram.from == a)
-        .expect("a began")
-        .bytes
-        .clone();
+    let first = heard.iter().find(|datagram| datagram.from == a).expect("a began").bytes.clone();
     let c = world.add(1_003);
     world.introduce(c, b);
     world.accept_all(b);

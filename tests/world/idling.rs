@@ -83,12 +83,8 @@ fn no_message_falls_into_the_gap_when_idle_sessions_end() {
         world.accept_all(b);
         // Somewhere about the instant at which one side proposes the end.
         world.run(ms(178_500) + ms(40) * u32::try_from(seed).expect("few seeds"));
-        world
-            .send(a, b, 1, RELIABLE, b"just in time")
-            .expect("either the old session or a new one takes it");
-        let arrived = world.run_until(secs(8), |w| {
-            w.receive(b, 1).iter().any(|m| &*m.payload == b"just in time")
-        });
+        world.send(a, b, 1, RELIABLE, b"just in time").expect("either the old session or a new one takes it");
+        let arrived = world.run_until(secs(8), |w| w.receive(b, 1).iter().any(|m| &*m.payload == b"just in time"));
         assert!(arrived, "seed {seed}: it was lost without a word");
         assert!(world.failures(a, b).is_empty() && world.failures(b, a).is_empty());
     }
@@ -104,11 +100,7 @@ fn signs_of_life_of_an_idle_session_cost_next_to_nothing() {
     world.run(span);
     let overheard = world.take_overheard();
     for node in [a, b] {
-        let sent: usize = overheard
-            .iter()
-            .filter(|datagram| datagram.from == node)
-            .map(|d| d.bytes.len())
-            .sum();
+        let sent: usize = overheard.iter().filter(|datagram| datagram.from == node).map(|d| d.bytes.len()).sum();
         let rate = sent as f64 / span.as_secs_f64();
         assert!(rate <= 20.0, "{rate} bytes a second");
     }

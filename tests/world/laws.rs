@@ -12,14 +12,7 @@ use steamnetmsg::machine::{Machine, TransmitBuf};
 use steamnetmsg::time::Duration;
 
 fn rough() -> Direction {
-    Direction {
-        loss: 10.0,
-        dup: 3.0,
-        reorder: 5.0,
-        jitter_avg: ms(4),
-        lag: LAG,
-        ..Direction::default()
-    }
+    Direction { loss: 10.0, dup: 3.0, reorder: 5.0, jitter_avg: ms(4), lag: LAG, ..Direction::default() }
 }
 
 /// A life with everything in it, told as one number.
@@ -38,9 +31,7 @@ fn whole_life(seed: u64) -> u64 {
     world.accept_all(a);
     // It answers 3 once if the close cost data.
     if world.send(b, a, 1, RELIABLE, b"again").is_err() {
-        world
-            .send(b, a, 1, RELIABLE, b"again")
-            .expect("said once, it is forgotten");
+        world.send(b, a, 1, RELIABLE, b"again").expect("said once, it is forgotten");
     }
     world.run(secs(5));
     world.kill(a);
@@ -83,9 +74,7 @@ fn calls_nobody_asked_for_change_no_ending() {
         world.send(a, b, 1, RELIABLE, b"again").expect("a new session");
         world.wait("it asks", secs(2), |w| w.requests(b, a).len() == 1);
         assert!(world.accept(b, a));
-        world.wait("both messages are there", secs(2), |w| {
-            w.machine(b).mailbox().waiting() == 2
-        });
+        world.wait("both messages are there", secs(2), |w| w.machine(b).mailbox().waiting() == 2);
         world.kill(a);
         world.wait("the failure is told", secs(16), |w| w.failures(b, a).len() == 1);
     }
@@ -111,11 +100,7 @@ fn asked_again_at_the_same_instant_the_machine_has_nothing_new_to_say() {
                 machine.handle_reads(now);
                 machine.handle_timeout(now);
                 machine.handle_timeout(now);
-                assert_eq!(
-                    machine.poll_transmit(now, &mut out),
-                    None,
-                    "nothing was due: {deadline:?} at {now:?}"
-                );
+                assert_eq!(machine.poll_transmit(now, &mut out), None, "nothing was due: {deadline:?} at {now:?}");
                 assert!(machine.poll_timeout().is_some_and(|again| again.at > now));
             }
         }
@@ -157,11 +142,7 @@ fn whoever_has_something_to_deliver_has_a_deadline() {
                     let (now, deadline) = (world.now(), world.machine(here).poll_timeout());
                     let deadline = deadline.unwrap_or_else(|| panic!("{here:?} stalls: {status:?}"));
                     let wait = deadline.at.saturating_since(now);
-                    assert!(
-                        wait <= secs(3),
-                        "{here:?} would sleep {wait:?} for {:?} with {status:?}",
-                        deadline.why
-                    );
+                    assert!(wait <= secs(3), "{here:?} would sleep {wait:?} for {:?} with {status:?}", deadline.why);
                     checks += 1;
                 }
             }
@@ -184,26 +165,10 @@ fn a_sender_stopped_by_a_full_reader_goes_on_when_it_reads_although_grants_are_l
         let (waiting, sent) = (world.machine(b).mailbox().waiting(), flow.sent);
         assert!((waiting as u64) < sent, "the sender is stopped");
         // The grants that the read sets free are lost, all of those of the first second.
-        world.set_link(
-            b,
-            a,
-            Direction {
-                loss: 100.0,
-                lag: LAG,
-                ..Direction::default()
-            },
-        );
+        world.set_link(b, a, Direction { loss: 100.0, lag: LAG, ..Direction::default() });
         flow.receive(&mut world);
         world.run(secs(1));
-        world.set_link(
-            b,
-            a,
-            Direction {
-                loss: 20.0,
-                lag: LAG,
-                ..Direction::default()
-            },
-        );
+        world.set_link(b, a, Direction { loss: 20.0, lag: LAG, ..Direction::default() });
         carry(&mut world, &mut [flow], secs(60));
         assert_eq!(world.state(a, b), CONNECTED);
     }

@@ -13,19 +13,11 @@ fn meet(seed: u64, weather: Direction, later: Duration) {
     let (a, b) = world.pair();
     let (first, second) = if seed.is_multiple_of(2) { (a, b) } else { (b, a) };
     let mut flows = both_ways(&world, first, second, &[1, -1], 20, Sizes::UpTo(500));
-    flows
-        .iter_mut()
-        .filter(|flow| flow.from == first)
-        .for_each(|flow| assert!(flow.send_next(&mut world)));
+    flows.iter_mut().filter(|flow| flow.from == first).for_each(|flow| assert!(flow.send_next(&mut world)));
     world.run(later);
-    flows
-        .iter_mut()
-        .filter(|flow| flow.from == second)
-        .for_each(|flow| assert!(flow.send_next(&mut world)));
+    flows.iter_mut().filter(|flow| flow.from == second).for_each(|flow| assert!(flow.send_next(&mut world)));
     carry(&mut world, &mut flows, secs(30));
-    world.wait("both are connected", secs(5), |w| {
-        (w.state(a, b), w.state(b, a)) == (CONNECTED, CONNECTED)
-    });
+    world.wait("both are connected", secs(5), |w| (w.state(a, b), w.state(b, a)) == (CONNECTED, CONNECTED));
     // And stay so: no remains of the other attempt break it.
     world.run(secs(25));
     assert_eq!((world.state(a, b), world.state(b, a)), (CONNECTED, CONNECTED));
@@ -38,14 +30,7 @@ fn meet(seed: u64, weather: Direction, later: Duration) {
 #[test]
 fn two_who_begin_at_the_same_instant_meet() {
     for seed in crate::seeds(20) {
-        meet(
-            seed,
-            Direction {
-                lag: ms(25),
-                ..Direction::default()
-            },
-            Duration::ZERO,
-        );
+        meet(seed, Direction { lag: ms(25), ..Direction::default() }, Duration::ZERO);
     }
 }
 
@@ -55,14 +40,7 @@ fn two_who_begin_while_the_others_request_is_under_way_meet() {
         let lag = ms(1 + seed * 37 % 150);
         // Less than the lag: the second cannot have heard of the first.
         let later = lag.mul_f64((seed * 7 % 10) as f64 / 10.0);
-        meet(
-            seed,
-            Direction {
-                lag,
-                ..Direction::default()
-            },
-            later,
-        );
+        meet(seed, Direction { lag, ..Direction::default() }, later);
     }
 }
 
@@ -88,22 +66,8 @@ fn two_meet_when_the_way_in_one_direction_is_much_longer() {
     for seed in crate::seeds(10) {
         let mut world = World::new(seed);
         let (a, b) = world.pair();
-        world.set_link(
-            a,
-            b,
-            Direction {
-                lag: ms(400),
-                ..Direction::default()
-            },
-        );
-        world.set_link(
-            b,
-            a,
-            Direction {
-                lag: ms(3),
-                ..Direction::default()
-            },
-        );
+        world.set_link(a, b, Direction { lag: ms(400), ..Direction::default() });
+        world.set_link(b, a, Direction { lag: ms(3), ..Direction::default() });
         let mut flows = both_ways(&world, a, b, &[1], 30, Sizes::UpTo(500));
         carry(&mut world, &mut flows, secs(20));
         world.run(secs(15));

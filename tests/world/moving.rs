@@ -102,11 +102,7 @@ fn nothing_unreliable_comes_twice_or_damaged_across_a_move() {
         }
     }
     assert!(seen.iter().all(|n| *n < 600));
-    assert!(
-        seen.len() > 550,
-        "{} of 600 arrived; only those under way at a move may be lost",
-        seen.len()
-    );
+    assert!(seen.len() > 550, "{} of 600 arrived; only those under way at a move may be lost", seen.len());
 }
 
 #[test]

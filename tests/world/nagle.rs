@@ -11,14 +11,8 @@ fn ten_small_ones(world: &mut World, a: Node, b: Node, last: i32) -> (Instant, V
     world.listen();
     let start = world.now();
     for n in 0..10u8 {
-        world
-            .send(a, b, 4, if n == 9 { last } else { RELIABLE }, &[n; 20])
-            .expect("room");
-        world.run(if n == 9 {
-            Duration::ZERO
-        } else {
-            Duration::from_micros(100)
-        });
+        world.send(a, b, 4, if n == 9 { last } else { RELIABLE }, &[n; 20]).expect("room");
+        world.run(if n == 9 { Duration::ZERO } else { Duration::from_micros(100) });
     }
     world.run(ms(7));
     let left = world
@@ -34,10 +28,7 @@ fn check_arrival(world: &mut World, b: Node) {
     let numbers: Vec<u8> = messages.iter().map(|message| message.payload[0]).collect();
     assert_eq!(numbers, (0..10).collect::<Vec<_>>());
     assert!(messages.iter().all(|message| message.payload.len() == 20));
-    assert!(
-        messages.iter().all(|message| message.received == messages[0].received),
-        "one packet brought them all"
-    );
+    assert!(messages.iter().all(|message| message.received == messages[0].received), "one packet brought them all");
 }
 
 #[test]
@@ -89,8 +80,5 @@ fn a_full_packet_does_not_wait_for_company() {
     world.listen();
     world.run(ms(1));
     let left = world.take_overheard();
-    assert!(
-        left.iter().any(|datagram| datagram.from == a && datagram.at == start),
-        "its first packet leaves at once"
-    );
+    assert!(left.iter().any(|datagram| datagram.from == a && datagram.at == start), "its first packet leaves at once");
 }

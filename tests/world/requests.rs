@@ -12,9 +12,7 @@ use steamnetmsg::time::Duration;
 fn asked(seed: u64) -> (World, Node, Node) {
     let mut world = World::new(seed);
     let (a, b) = world.pair();
-    world
-        .send(a, b, 0, RELIABLE, b"x")
-        .expect("the first message is queued");
+    world.send(a, b, 0, RELIABLE, b"x").expect("the first message is queued");
     world.wait("the request is announced", secs(2), |w| !w.requests(b, a).is_empty());
     (world, a, b)
 }
@@ -25,10 +23,7 @@ fn a_message_to_a_new_peer_raises_one_request_there_and_nothing_here() {
     world.run(secs(2));
     assert_eq!(world.requests(b, a).len(), 1);
     world.assert_no_events(a);
-    assert!(
-        world.receive(b, 0).is_empty(),
-        "nothing is delivered before it is accepted"
-    );
+    assert!(world.receive(b, 0).is_empty(), "nothing is delivered before it is accepted");
     assert_eq!((world.state(a, b), world.state(b, a)), (CONNECTING, CONNECTING));
 }
 
@@ -37,17 +32,10 @@ fn accepting_delivers_what_waited_and_accepting_again_changes_nothing() {
     let (mut world, a, b) = asked(1);
     world.run(secs(1));
     assert!(world.accept(b, a));
-    world.wait("the message arrives", ms(500), |w| {
-        w.receive(b, 0).iter().any(|m| &*m.payload == b"x")
-    });
+    world.wait("the message arrives", ms(500), |w| w.receive(b, 0).iter().any(|m| &*m.payload == b"x"));
     assert!(world.accept(b, a));
-    world.wait("both are connected", secs(1), |w| {
-        (w.state(a, b), w.state(b, a)) == (CONNECTED, CONNECTED)
-    });
-    assert!(
-        world.accept(b, a) && world.accept(a, b),
-        "on a session that stands it is a yes without effect"
-    );
+    world.wait("both are connected", secs(1), |w| (w.state(a, b), w.state(b, a)) == (CONNECTED, CONNECTED));
+    assert!(world.accept(b, a) && world.accept(a, b), "on a session that stands it is a yes without effect");
     assert_eq!(world.requests(b, a).len(), 1);
     world.assert_no_events(a);
     assert_eq!(world.info(b, a).identity, world.id(a).0);
@@ -107,11 +95,7 @@ fn a_pending_request_is_announced_again_about_every_five_seconds() {
     world.run(secs(1));
     assert_eq!(world.receive(b, 0).len(), 40);
     world.run(secs(20));
-    assert_eq!(
-        world.requests(b, a).len(),
-        told.len(),
-        "once accepted it is not announced any more"
-    );
+    assert_eq!(world.requests(b, a).len(), told.len(), "once accepted it is not announced any more");
 }
 
 #[test]
@@ -166,9 +150,7 @@ fn an_ignored_request_fails_at_the_requester_only() {
 fn a_failed_request_is_started_afresh_by_a_send_that_says_so() {
     let (mut world, a, b) = asked(1);
     world.run(secs(15));
-    world
-        .send(a, b, 0, RELIABLE | AUTO_RESTART, b"new")
-        .expect("it restarts");
+    world.send(a, b, 0, RELIABLE | AUTO_RESTART, b"new").expect("it restarts");
     assert_eq!(world.info(a, b).end_reason, 0, "the failure is forgotten");
     world.accept_all(b);
     let mut heard = Vec::new();
@@ -234,8 +216,6 @@ fn a_hundred_messages_before_the_answer_all_arrive_in_order() {
     assert!(world.accept(b, a));
     world.run(secs(2));
     let heard: Vec<_> = world.receive(b, 0).iter().map(|m| m.payload.to_vec()).collect();
-    let expected: Vec<_> = std::iter::once(b"x".to_vec())
-        .chain((0..100).map(|n| vec![n; 300]))
-        .collect();
+    let expected: Vec<_> = std::iter::once(b"x".to_vec()).chain((0..100).map(|n| vec![n; 300])).collect();
     assert!(heard == expected, "{} of 101 arrived", heard.len());
 }

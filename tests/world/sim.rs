@@ -93,10 +93,7 @@ impl World {
             now: Instant::from_nanos(1_000_000_000),
             dice: Dice::new(seed),
             hosts: Vec::new(),
-            weather: Direction {
-                lag: LAG,
-                ..Direction::default()
-            },
+            weather: Direction { lag: LAG, ..Direction::default() },
             damage: 0.0,
             restless: false,
             addresses: BTreeMap::new(),
@@ -127,10 +124,7 @@ impl World {
             poll_group: -1,
             max_pending_requests: 64,
             faults: FaultSettings::default(),
-            settings: Settings {
-                allow_without_auth: true,
-                ..Settings::default()
-            },
+            settings: Settings { allow_without_auth: true, ..Settings::default() },
         };
         tweak(&mut config);
         let address = config.bind[0];
@@ -149,10 +143,7 @@ impl World {
             transmits_now: 0,
             wakings_now: 0,
         });
-        assert!(
-            self.addresses.insert(address, node).is_none(),
-            "two endpoints at {address}"
-        );
+        assert!(self.addresses.insert(address, node).is_none(), "two endpoints at {address}");
         self.start(node);
         node
     }
@@ -171,8 +162,7 @@ impl World {
         host.lives += 1;
         let mut dice = Dice::new(self.seed ^ (node.0 as u64 + 1) << 20 ^ host.lives << 52);
         let mut seed = [0; 32];
-        seed.chunks_exact_mut(8)
-            .for_each(|eight| eight.copy_from_slice(&dice.number().to_le_bytes()));
+        seed.chunks_exact_mut(8).for_each(|eight| eight.copy_from_slice(&dice.number().to_le_bytes()));
         let machine = Endpoint::new(host.config.clone(), seed, 3, self.now);
         host.machine = Some(machine.expect("the world's configuration is valid"));
         host.touched = true;
@@ -228,13 +218,7 @@ impl World {
         let mut bytes = bytes.to_vec();
         let host = &mut self.hosts[to.0];
         let machine = host.machine.as_mut().expect("it is alive");
-        machine.handle_datagram(
-            now,
-            Datagram {
-                remote: source,
-                bytes: &mut bytes,
-            },
-        );
+        machine.handle_datagram(now, Datagram { remote: source, bytes: &mut bytes });
         host.touched = true;
         self.settle();
     }
@@ -336,13 +320,7 @@ impl World {
             while let Some((source, mut bytes)) = link.poll(self.now) {
                 let host = &mut self.hosts[to.0];
                 if let Some(machine) = &mut host.machine {
-                    machine.handle_datagram(
-                        self.now,
-                        Datagram {
-                            remote: source,
-                            bytes: &mut bytes,
-                        },
-                    );
+                    machine.handle_datagram(self.now, Datagram { remote: source, bytes: &mut bytes });
                     host.touched = true;
                 }
                 link.recycle(bytes);
@@ -356,10 +334,7 @@ impl World {
                 continue;
             };
             host.wakings_now += 1;
-            assert!(
-                host.wakings_now <= MOST_WAKINGS,
-                "endpoint {index} spins: woken again and again for {wake:?}"
-            );
+            assert!(host.wakings_now <= MOST_WAKINGS, "endpoint {index} spins: woken again and again for {wake:?}");
             if let Some(machine) = &mut host.machine {
                 machine.handle_timeout(self.now);
                 host.touched = true;
@@ -383,31 +358,15 @@ impl World {
             return;
         };
         machine.handle_reads(now);
-        let mut out = std::mem::replace(
-            &mut self.out,
-            TransmitBuf {
-                bytes: Vec::new(),
-                max_segments: 1,
-            },
-        );
+        let mut out = std::mem::replace(&mut self.out, TransmitBuf { bytes: Vec::new(), max_segments: 1 });
         out.max_segments = self.hosts[node.0].max_segments;
         while let Some(transmit) = machine.poll_transmit(now, &mut out) {
             let host = &mut self.hosts[node.0];
             host.transmits_now += 1;
-            assert!(
-                host.transmits_now <= MOST_TRANSMITS,
-                "{node:?} spins: it never stops sending"
-            );
-            assert!(
-                !out.bytes.is_empty() && transmit.segment_size > 0,
-                "a transmit has bytes"
-            );
+            assert!(host.transmits_now <= MOST_TRANSMITS, "{node:?} spins: it never stops sending");
+            assert!(!out.bytes.is_empty() && transmit.segment_size > 0, "a transmit has bytes");
             let segments = out.bytes.len().div_ceil(transmit.segment_size);
-            assert!(
-                segments <= out.max_segments,
-                "{segments} segments where {} were asked for",
-                out.max_segments
-            );
+            assert!(segments <= out.max_segments, "{segments} segments where {} were asked for", out.max_segments);
             for bytes in out.bytes.chunks(transmit.segment_size) {
                 self.send_datagram(node, transmit.remote, bytes);
             }
@@ -430,13 +389,7 @@ impl World {
         let (now, source) = (self.now, self.hosts[from.0].address);
         (now, from, to, bytes).hash(&mut self.transcript);
         if let Some(overheard) = &mut self.overheard {
-            overheard.push(Overheard {
-                at: now,
-                from,
-                source,
-                to,
-                bytes: bytes.to_vec(),
-            });
+            overheard.push(Overheard { at: now, from, source, to, bytes: bytes.to_vec() });
         }
         let Some(&target) = self.addresses.get(&to) else { return };
         if bytes.len() > MTU || self.cuts.contains(&(from, target)) {
@@ -452,9 +405,7 @@ impl World {
 
     fn link(&mut self, from: Node, to: Node) -> &mut Link {
         let seed = self.seed ^ ((from.0 as u64) << 32 | to.0 as u64) << 8;
-        self.links
-            .entry((from, to))
-            .or_insert_with(|| Link::new(self.weather.clone(), Dice::new(seed).number()))
+        self.links.entry((from, to)).or_insert_with(|| Link::new(self.weather.clone(), Dice::new(seed).number()))
     }
 }
 
@@ -475,20 +426,14 @@ pub fn damaged(dice: &mut Dice, bytes: &[u8]) -> Vec<u8> {
 /// The `n`th address of the network `net`.0.0.0.
 pub fn nth_address(net: u8, n: usize) -> SocketAddr {
     let n = n as u32 + 1;
-    SocketAddr::from((
-        Ipv4Addr::from(u32::from(net) << 24 | ((n / 250) << 8) | (n % 250 + 1)),
-        5_000,
-    ))
+    SocketAddr::from((Ipv4Addr::from(u32::from(net) << 24 | ((n / 250) << 8) | (n % 250 + 1)), 5_000))
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let seconds = self.now.as_micros() as f64 / 1e6;
-            eprintln!(
-                "this world had seed {} and stood at {seconds:.6} s (it starts at 1 s)",
-                self.seed
-            );
+            eprintln!("this world had seed {} and stood at {seconds:.6} s (it starts at 1 s)", self.seed);
         }
     }
 }

@@ -6,10 +6,7 @@ use crate::traffic::{Flow, Sizes};
 use steamnetmsg::drops::Dropped;
 
 fn pending(world: &mut World, at: Node, strangers: &[Node]) -> usize {
-    strangers
-        .iter()
-        .filter(|stranger| world.state(at, **stranger) == CONNECTING)
-        .count()
+    strangers.iter().filter(|stranger| world.state(at, **stranger) == CONNECTING).count()
 }
 
 #[test]
@@ -32,10 +29,7 @@ fn a_thousand_strangers_leave_a_bounded_number_of_requests_and_a_session_unharme
             assert!(pending <= 64, "{pending} requests are pending");
         }
     }
-    assert!(
-        pending(&mut world, b, &strangers) >= 32,
-        "there is room for many all the same"
-    );
+    assert!(pending(&mut world, b, &strangers) >= 32, "there is room for many all the same");
     for _ in 0..200 {
         flow.send_next(&mut world);
         world.run(ms(10));
@@ -44,11 +38,7 @@ fn a_thousand_strangers_leave_a_bounded_number_of_requests_and_a_session_unharme
     world.run(secs(1));
     flow.receive(&mut world);
     assert!(flow.is_done(), "{} of 400 arrived", flow.received);
-    assert_eq!(
-        world.machine(b).mailbox().waiting(),
-        0,
-        "nothing of a stranger is delivered"
-    );
+    assert_eq!(world.machine(b).mailbox().waiting(), 0, "nothing of a stranger is delivered");
     assert!(
         world.machine(b).drops().of(Dropped::TooManyStrangers) + world.machine(b).drops().of(Dropped::CookieNeeded) > 0
     );
@@ -96,12 +86,7 @@ fn a_pending_stranger_grows_with_nothing_it_sends() {
         "it waits at the sender: {status:?}"
     );
     // Told to hold, the requester does not go on sending.
-    let sent: usize = world
-        .take_overheard()
-        .iter()
-        .filter(|d| d.from == a)
-        .map(|d| d.bytes.len())
-        .sum();
+    let sent: usize = world.take_overheard().iter().filter(|d| d.from == a).map(|d| d.bytes.len()).sum();
     assert!(sent <= 60_000, "{sent} bytes for one request in 8 s");
 }
 
@@ -116,15 +101,10 @@ fn room_freed_by_an_answer_is_room_for_the_next_stranger() {
         world.send(*stranger, b, 1, RELIABLE, b"x").expect("queued");
         world.run(ms(300));
     }
-    assert_eq!(
-        strangers.iter().filter(|s| !world.requests(b, **s).is_empty()).count(),
-        2
-    );
+    assert_eq!(strangers.iter().filter(|s| !world.requests(b, **s).is_empty()).count(), 2);
     assert!(world.accept(b, strangers[0]));
     assert!(world.close(b, strangers[1]));
-    world.wait("the third one is announced", secs(5), |w| {
-        !w.requests(b, strangers[2]).is_empty()
-    });
+    world.wait("the third one is announced", secs(5), |w| !w.requests(b, strangers[2]).is_empty());
     assert_eq!(world.state(b, strangers[0]), CONNECTED);
     assert_eq!(world.state(b, strangers[1]), NONE);
     // What one asks for oneself is not a stranger's request.

@@ -35,18 +35,7 @@ pub struct Flow {
 impl Flow {
     pub fn new(world: &World, from: Node, to: Node, channel: i32, count: u64, sizes: Sizes) -> Flow {
         let mut dice = Dice::new(world.seed() ^ world.id(from).0 << 24 ^ u64::from(channel.cast_unsigned()));
-        Flow {
-            from,
-            to,
-            channel,
-            count,
-            sizes,
-            sent: 0,
-            received: 0,
-            under_way: 0,
-            waiting: None,
-            seed: dice.number(),
-        }
+        Flow { from, to, channel, count, sizes, sent: 0, received: 0, under_way: 0, waiting: None, seed: dice.number() }
     }
 
     /// What the message with this number says. Numbers count from 1.
@@ -57,9 +46,7 @@ impl Flow {
             Sizes::Mixed => dice.below(1_201),
             Sizes::UpTo(most) => dice.below(most + 1),
         };
-        let mut bytes: Vec<u8> = (0..size.div_ceil(8))
-            .flat_map(|_| dice.number().to_le_bytes())
-            .collect();
+        let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| dice.number().to_le_bytes()).collect();
         bytes.truncate(size as usize);
         bytes
     }
@@ -117,8 +104,7 @@ impl Flow {
 /// Both ways on each of these channels.
 pub fn both_ways(world: &World, a: Node, b: Node, channels: &[i32], count: u64, sizes: Sizes) -> Vec<Flow> {
     let ends = channels.iter().flat_map(|channel| [(a, b, *channel), (b, a, *channel)]);
-    ends.map(|(from, to, channel)| Flow::new(world, from, to, channel, count, sizes))
-        .collect()
+    ends.map(|(from, to, channel)| Flow::new(world, from, to, channel, count, sizes)).collect()
 }
 
 /// Sends as much as there is room for, taking turns; then receives.
@@ -138,13 +124,7 @@ pub fn carry(world: &mut World, flows: &mut [Flow], limit: Duration) {
     while !flows.iter().all(Flow::is_done) {
         turn(world, flows);
         world.run(ms(5));
-        let state: Vec<_> = flows
-            .iter()
-            .map(|flow| (flow.channel, flow.sent, flow.received, flow.count))
-            .collect();
-        assert!(
-            world.now() < end,
-            "not done after {limit:?}: (channel, sent, received, of) {state:?}"
-        );
+        let state: Vec<_> = flows.iter().map(|flow| (flow.channel, flow.sent, flow.received, flow.count)).collect();
+        assert!(world.now() < end, "not done after {limit:?}: (channel, sent, received, of) {state:?}");
     }
 }

@@ -25,13 +25,7 @@ fn number_of(bytes: &[u8]) -> u32 {
 fn most_arrive_through_loss_none_twice_and_none_damaged() {
     for seed in crate::seeds(10) {
         let mut world = World::new(seed);
-        world.weather = Direction {
-            loss: 20.0,
-            dup: 5.0,
-            reorder: 5.0,
-            lag: LAG,
-            ..Direction::default()
-        };
+        world.weather = Direction { loss: 20.0, dup: 5.0, reorder: 5.0, lag: LAG, ..Direction::default() };
         let (a, b) = world.connected_pair();
         let mut seen = BTreeSet::new();
         for n in 0..550 {
@@ -54,9 +48,7 @@ fn all_arrive_on_a_clean_link_up_to_the_largest() {
     let mut world = World::new(1);
     let (a, b) = world.connected_pair();
     for (n, size) in (0u32..).zip([4, 1_200, 1_300, 16_495, 16_496, 100_000, 524_288]) {
-        world
-            .send(a, b, 6, UNRELIABLE, &numbered(n, size))
-            .expect("the queue is empty");
+        world.send(a, b, 6, UNRELIABLE, &numbered(n, size)).expect("the queue is empty");
         let mut got = Vec::new();
         world.wait("it arrives", secs(30), |w| {
             got.extend(w.receive(b, 6));
@@ -65,19 +57,13 @@ fn all_arrive_on_a_clean_link_up_to_the_largest() {
         assert_eq!((number_of(&got[0].payload), got[0].payload.len()), (n, size));
     }
     world.send(a, b, 6, UNRELIABLE, b"").expect("room");
-    world.wait("an empty one arrives too", secs(1), |w| {
-        w.receive(b, 6).iter().any(|m| m.payload.is_empty())
-    });
+    world.wait("an empty one arrives too", secs(1), |w| w.receive(b, 6).iter().any(|m| m.payload.is_empty()));
 }
 
 #[test]
 fn big_ones_arrive_whole_or_not_at_all() {
     let mut world = World::new(1);
-    world.weather = Direction {
-        loss: 0.5,
-        lag: LAG,
-        ..Direction::default()
-    };
+    world.weather = Direction { loss: 0.5, lag: LAG, ..Direction::default() };
     let (a, b) = world.connected_pair();
     let mut sent = BTreeSet::new();
     let mut seen = BTreeSet::new();
@@ -118,13 +104,7 @@ fn unread_unreliable_messages_do_not_pile_up() {
     assert!((1..=1_048_576 + 1_000).contains(&bytes), "{bytes} bytes waited");
     // The oldest made room for the newest.
     assert_eq!(waiting.last().map(|message| number_of(&message.payload)), Some(7_999));
-    assert!(
-        world
-            .machine(b)
-            .drops()
-            .of(steamnetmsg::drops::Dropped::UnreliableOverflow)
-            > 0
-    );
+    assert!(world.machine(b).drops().of(steamnetmsg::drops::Dropped::UnreliableOverflow) > 0);
 }
 
 #[test]
@@ -153,29 +133,18 @@ fn no_delay_before_the_session_stands_is_ignored() {
     world.send(a, b, 6, RELIABLE, b"knock").expect("room");
     assert_eq!(world.send(a, b, 6, NO_DELAY, b"now"), Err(SendError::Ignored));
     world.accept_all(b);
-    world.wait("the session stands", secs(5), |w| {
-        w.state(a, b) == crate::app::CONNECTED
-    });
+    world.wait("the session stands", secs(5), |w| w.state(a, b) == crate::app::CONNECTED);
     world.run(secs(1));
     let heard: Vec<_> = world.receive(b, 6).into_iter().map(|message| message.payload).collect();
     assert_eq!(heard, [Box::from(&b"knock"[..])]);
-    assert_eq!(
-        world.send(a, b, 6, NO_DELAY, b"now"),
-        Ok(()),
-        "with an empty queue it goes"
-    );
+    assert_eq!(world.send(a, b, 6, NO_DELAY, b"now"), Ok(()), "with an empty queue it goes");
     world.wait("it arrives", LAG + ms(1), |w| w.receive(b, 6).len() == 1);
 }
 
 #[test]
 fn no_delay_behind_a_long_queue_is_ignored() {
     let mut world = World::new(1);
-    world.weather = Direction {
-        rate: 128 * 1024,
-        rate_burst: 3_000,
-        lag: LAG,
-        ..Direction::default()
-    };
+    world.weather = Direction { rate: 128 * 1024, rate_burst: 3_000, lag: LAG, ..Direction::default() };
     let (a, b) = world.connected_pair();
     for _ in 0..4 {
         world.send(a, b, 1, RELIABLE, &vec![1; 100_000]).expect("room");
