@@ -581,9 +581,10 @@ impl Endpoint {
     /// Interfaces changed: every path is proven anew.
     pub fn handle_network_change(&mut self, now: Instant) {
         for slot in 0..self.slots.len() {
-            let token = self.random.next_u64();
-            if let Some(session) = self.session_mut(slot) {
-                session.handle_network_change(token);
+            let Endpoint { slots, book, random, .. } = self;
+            if let Some(entry) = &mut slots[slot] {
+                let known = book.get(&entry.session.peer()).map(Vec::as_slice).unwrap_or_default();
+                entry.session.handle_network_change(known, random);
                 self.touch(now, slot);
             }
         }

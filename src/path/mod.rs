@@ -14,6 +14,9 @@ const MAX_PROBES: u32 = 5;
 /// Time between two probes.
 const PROBE_EVERY: Duration = Duration::from_millis(200);
 
+/// Addresses that are validated at a time; more wait for the next occasion.
+const MAX_PROBING: usize = 4;
+
 /// Answers that wait to be sent to probes; more are dropped, the prober asks again.
 const MAX_REPLIES: usize = 4;
 
@@ -29,7 +32,7 @@ struct Probing {
 #[derive(Debug)]
 pub struct Paths {
     active: SocketAddr,
-    probing: Option<Probing>,
+    probing: Vec<Probing>,
     replies: Vec<(SocketAddr, u64)>,
 }
 
@@ -45,7 +48,7 @@ pub enum PathFrame {
 impl Paths {
     /// `active` was proven by the handshake.
     pub fn new(active: SocketAddr) -> Paths {
-        Paths { active, probing: None, replies: Vec::new() }
+        Paths { active, probing: Vec::new(), replies: Vec::new() }
     }
 
     /// Where data goes.
@@ -56,15 +59,16 @@ impl Paths {
     /// An authenticated packet came from `remote`; `newest` when it has the largest number so far.
     /// `token` is a fresh random number, used if a validation starts.
     pub fn handle_packet(&mut self, remote: SocketAddr, newest: bool, token: u64) {
-        if remote == self.active || !newest || self.probing.is_some_and(|p| p.remote == remote) {
-            return;
+        if remote != self.active && newest {
+            self.probe(remote, token);
         }
-        self.probing = Some(Probing { remote, token, sent: 0, last_at: None });
     }
 
-    /// The active address may be dead (interfaces changed): prove it anew, from wherever we are now.
-    pub fn handle_network_change(&mut self, token: u64) {
-        self.probing = Some(Probing { remote: self.active, token, sent: 0, last_at: None });
+    /// Begins to validate an address, unless that is under way. `token` is a fresh random number.
+    pub fn probe(&mut self, remote: SocketAddr, token: u64) {
+        if self.probing.len() < MAX_PROBING && !self.probing.iter().any(|p| p.remote == remote) {
+            self.probing.push(Probing { remote, token, sent: 0, last_at: None });
+        }
     }
 
     /// The peer probes the path from `remote`.
@@ -76,9 +80,12 @@ impl Paths {
 
     /// A probe is answered: the path moves if it is ours. Returns its round trip, when it moved.
     pub fn handle_reply(&mut self, now: Instant, token: u64) -> Option<Moved> {
-        let probing = self.probing.filter(|p| p.token == token)?;
-        self.probing = None;
+        let at = self.probing.iter().position(|p| p.token == token)?;
+        let probing = self.probing.swap_remove(at);
         let moved = probing.remote != self.active;
+        if moved {
+            self.probing.clear(); // one proven path is enough
+        }
         self.active = probing.remote;
         let rtt = probing.last_at.filter(|_| probing.sent == 1).map(|at| now.saturating_since(at));
         moved.then_some(Moved { rtt })
@@ -89,14 +96,9 @@ impl Paths {
         if let Some((remote, token)) = self.replies.pop() {
             return Some((remote, PathFrame::Reply(token)));
         }
-        let probing = self.probing.as_mut()?;
-        if probing.last_at.is_some_and(|at| at + PROBE_EVERY > now) {
-            return None;
-        }
-        if probing.sent == MAX_PROBES {
-            self.probing = None;
-            return None;
-        }
+        self.probing.retain(|p| p.sent < MAX_PROBES || p.last_at.is_some_and(|at| at + PROBE_EVERY > now));
+        let due = |p: &&mut Probing| p.last_at.is_none_or(|at| at + PROBE_EVERY <= now);
+        let probing = self.probing.iter_mut().find(due)?;
         probing.sent += 1;
         probing.last_at = Some(now);
         Some((probing.remote, PathFrame::Probe(probing.token)))
@@ -107,7 +109,7 @@ impl Paths {
         if !self.replies.is_empty() {
             return Some(now);
         }
-        self.probing.map(|p| p.last_at.map_or(now, |at| at + PROBE_EVERY))
+        self.probing.iter().map(|p| p.last_at.map_or(now, |at| at + PROBE_EVERY)).min()
     }
 }
 

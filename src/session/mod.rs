@@ -549,14 +549,11 @@ impl Session {
     ) -> Result<(), Dropped> {
         match &mut self.state {
             State::Opening(_) => self.handle_first_data(now, from, header, datagram, ctx),
-            State::Pending { newcomer, posted_at, .. } => {
+            State::Pending { newcomer, .. } => {
                 if newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
                     self.say_farewell(now, None);
                     self.state = State::Ended;
                     self.outcomes.push(Outcome::Ended);
-                } else if *posted_at + REQUEST_AGAIN <= now {
-                    *posted_at = now;
-                    self.outcomes.push(Outcome::Requested);
                 }
                 Ok(())
             }
@@ -572,14 +569,7 @@ impl Session {
         }
         match &self.state {
             State::Opening(_) => self.handle_opening_timeout(now),
-            State::Pending { newcomer, since, .. } => {
-                // The requester gives up by then, and says so; here it may have been killed.
-                let patience = self.settings.timeout_initial + Duration::from_secs(1);
-                if *since + patience <= now || newcomer.heard_at + patience <= now {
-                    self.state = State::Ended;
-                    self.outcomes.push(Outcome::Ended);
-                }
-            }
+            State::Pending { .. } => self.handle_pending_timeout(now),
             State::Connected(_) => self.handle_live_timeout(now),
             State::Failed { at, .. } => {
                 if *at + self.settings.session_idle_timeout <= now {
@@ -590,6 +580,26 @@ impl Session {
             State::Ended => {}
         }
         self.publish();
+    }
+
+    fn handle_pending_timeout(&mut self, now: Instant) {
+        let patience = self.pending_patience();
+        let State::Pending { newcomer, since, posted_at } = &mut self.state else { return };
+        if *since + patience <= now {
+            self.state = State::Ended;
+            self.outcomes.push(Outcome::Ended);
+        } else if *posted_at + REQUEST_AGAIN <= now {
+            *posted_at = now;
+            // Only while the requester still says that it waits.
+            if newcomer.heard_at + REQUEST_AGAIN > now {
+                self.outcomes.push(Outcome::Requested);
+            }
+        }
+    }
+
+    /// The requester gives up after its own TIMEOUT_INITIAL and says so; it may also have been killed.
+    fn pending_patience(&self) -> Duration {
+        self.settings.timeout_initial + Duration::from_secs(1)
     }
 
     /// Tells sending threads how long a message waits.
@@ -615,12 +625,10 @@ impl Session {
     pub fn poll_timeout(&self, now: Instant) -> Option<Deadline> {
         match &self.state {
             State::Opening(opening) => Some(opening.poll_timeout(now)),
-            State::Pending { newcomer, since, .. } => {
-                if newcomer.wants_transmit() {
-                    return Some(Deadline::new(now, Why::Transmit));
-                }
-                let patience = self.settings.timeout_initial + Duration::from_secs(1);
-                Some(Deadline::new(*since + patience, Why::Session))
+            State::Pending { newcomer, .. } if newcomer.wants_transmit() => Some(Deadline::new(now, Why::Transmit)),
+            State::Pending { posted_at, since, .. } => {
+                let ends_at = *since + self.pending_patience();
+                Some(Deadline::new(ends_at.min(*posted_at + REQUEST_AGAIN), Why::Session))
             }
             State::Connected(live) => {
                 let own = live.poll_timeout(now, &self.settings);
@@ -637,11 +645,14 @@ impl Session {
         self.transport.as_ref().is_some_and(|t| t.holds_reliable())
     }
 
-    /// Interfaces changed: the path is proven anew.
-    pub fn handle_network_change(&mut self, token: u64) {
+    /// Interfaces changed: the path is proven anew, and so is every other address known for the peer.
+    pub fn handle_network_change(&mut self, known: &[SocketAddr], random: &mut Random) {
         match &mut self.state {
             State::Connected(live) => {
-                live.connection.paths.handle_network_change(token);
+                let active = live.connection.paths.active();
+                for address in std::iter::once(&active).chain(known) {
+                    live.connection.paths.probe(*address, random.next_u64());
+                }
                 if let Some(transport) = &mut self.transport {
                     transport.ping();
                 }

@@ -176,7 +176,7 @@ impl Transport {
         if !std::mem::replace(&mut self.is_open, true) {
             let Transport { recovery, outbox, inbox, control, grants, .. } = self;
             recovery.lose_all(|item| lose(outbox, inbox, control, grants, item));
-            self.flush = true;
+            self.flush = self.outbox.has_work();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Sessions that fail: peers that vanish, restart, or never were.
 
 use crate::app::{CLOSED_BY_PEER, CONNECTED, END_TIMEOUT, NONE, PROBLEM_LOCALLY, RELIABLE, UNRELIABLE, ms, secs};
-use crate::sim::{Node, World};
+use crate::sim::{LAG, Node, World};
 use steamnetmsg::endpoint::SendError;
 use steamnetmsg::endpoint::flags::AUTO_RESTART;
 use steamnetmsg::ids::SteamId;
@@ -62,6 +62,7 @@ fn a_failed_session_refuses_plain_sends_until_told_otherwise() {
     world.send(b, a, 0, RELIABLE | AUTO_RESTART, b"afresh").expect("it restarts");
     world.accept_all(a);
     world.wait("it arrives", secs(3), |w| w.receive(a, 0).iter().any(|m| &*m.payload == b"afresh"));
+    world.run(LAG);
     assert_eq!(world.state(b, a), CONNECTED);
 }
 
@@ -114,6 +115,7 @@ fn a_peer_asks_anew_within_three_seconds_of_its_restart() {
         world.wait("the request is announced", secs(3), |w| !w.requests(a, b).is_empty());
         assert!(world.accept(a, b));
         world.wait("the message arrives", secs(1), |w| w.receive(a, 0).iter().any(|m| &*m.payload == b"it is me"));
+        world.run(LAG);
         assert_eq!((world.state(a, b), world.state(b, a)), (CONNECTED, CONNECTED));
         world.run(secs(20));
         assert_eq!((world.state(a, b), world.state(b, a)), (CONNECTED, CONNECTED), "the old one does not break it");

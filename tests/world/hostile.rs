@@ -95,7 +95,7 @@ fn every_truncation_of_every_real_datagram_is_dropped() {
     let (a, b, heard) = overheard_pair(&mut world);
     for original in heard.iter().take(12) {
         let to = if original.from == a { b } else { a };
-        for length in 0..original.bytes.len() {
+        for length in (0..original.bytes.len()).filter(|length| !is_a_finish_alone(&original.bytes, *length)) {
             let before = drops(&mut world, to);
             world.inject(to, original.source, &original.bytes[..length]);
             assert!(drops(&mut world, to) > before, "{length} of {} bytes", original.bytes.len());
@@ -264,4 +264,9 @@ fn without_a_certificate_only_loopback_may_enter_by_default() {
     world.connect(c, d);
     // SNM_INFO_UNAUTHENTICATED is 1.
     assert_eq!(world.info(c, d).info_flags & 1, 1);
+}
+
+/// A last handshake message cut right where the first data begins is whole: it may also come alone.
+fn is_a_finish_alone(datagram: &[u8], length: usize) -> bool {
+    datagram[0] == 0xe3 && length == 7 + usize::from(u16::from_be_bytes([datagram[5], datagram[6]]))
 }
