@@ -246,6 +246,10 @@ impl Transport {
 
     /// Queues a message whose room is reserved in the cell.
     pub fn push(&mut self, channel: Channel, reliable: bool, payload: Box<[u8]>, priority: i32, flush_at: Instant) {
+        if !self.outbox.has_work() {
+            self.nagle_at = None; // what waited before is gone
+            self.flush = false;
+        }
         self.outbox.push(channel, reliable, payload, priority);
         self.nagle_at = Some(self.nagle_at.map_or(flush_at, |at| at.min(flush_at)));
     }
