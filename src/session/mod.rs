@@ -354,7 +354,7 @@ impl Session {
     /// The app closes a channel. `None`: it was not open. `Some(true)`: it was the last.
     pub fn close_channel(&mut self, channel: Channel) -> Option<bool> {
         self.last_channel = None;
-        self.channels.remove(&channel).then(|| self.channels.is_empty())
+        self.channels.remove(&channel).then_some(self.channels.is_empty())
     }
 
     /// The app read, or gave up, messages of this session.
