@@ -121,7 +121,7 @@ pub struct Session {
     last_channel: Option<Channel>,
     meter: Meter,
     outcomes: Vec<Outcome>,
-    farewell: Option<Farewell>,
+    farewell: Option<Box<Farewell>>,
 }
 
 impl Session {
@@ -436,10 +436,10 @@ impl Session {
             State::Connected(live) => (live.connection, number),
             State::Failed { .. } | State::Ended => return,
         };
-        self.farewell = Some(match close {
+        self.farewell = Some(Box::new(match close {
             Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
             None => Farewell::closed(now, connection, number),
-        });
+        }));
     }
 
     fn drop_transport(&mut self) {
@@ -448,7 +448,7 @@ impl Session {
     }
 
     /// What the session leaves behind when it ends, for the endpoint to carry on.
-    pub fn take_farewell(&mut self) -> Option<Farewell> {
+    pub fn take_farewell(&mut self) -> Option<Box<Farewell>> {
         self.farewell.take()
     }
 
