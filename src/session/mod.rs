@@ -580,7 +580,6 @@ impl Session {
             }
             State::Ended => {}
         }
-        self.publish();
     }
 
     fn handle_pending_timeout(&mut self, now: Instant) {
@@ -604,7 +603,7 @@ impl Session {
     }
 
     /// Tells sending threads how long a message waits.
-    fn publish(&self) {
+    pub fn publish(&self) {
         if let Some(transport) = &self.transport {
             self.cell.set_queue_delay_us(transport.queue_delay().as_micros() as u64);
         }
