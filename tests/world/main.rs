@@ -20,6 +20,7 @@ mod meeting;
 mod moving;
 mod nagle;
 mod requests;
+mod review;
 mod strangers;
 mod unreliable;
 

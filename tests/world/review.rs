@@ -1,0 +1,302 @@
+//! Review findings: each test states what should hold and fails on the code as it is.
+use crate::app::{CLOSED_BY_PEER, CONNECTED, RELIABLE, UNRELIABLE, ms, secs};
+use crate::sim::World;
+use std::sync::Arc;
+use steamnetmsg::drops::DropCounts;
+use steamnetmsg::endpoint::SendError;
+use steamnetmsg::endpoint::config::Value;
+use steamnetmsg::endpoint::lanes::{Outgoing, PeerCell, charge};
+use steamnetmsg::endpoint::mailbox::{Limits, Mailbox, Origin, SessionKey};
+use steamnetmsg::ids::{Channel, SteamId};
+use steamnetmsg::path::Paths;
+use steamnetmsg::settings::Settings;
+use steamnetmsg::time::Instant;
+use steamnetmsg::transport::{Delivery, Transport, Windows};
+use steamnetmsg::wire::codec::Writer;
+use steamnetmsg::wire::frame::{Frame, MessageFrame};
+
+#[test]
+fn r01_small_mtu_still_carries_messages() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add_with(1, |c| c.settings.mtu_packet_size = 200), w.add(2));
+    w.introduce(a, b);
+    w.connect(a, b);
+    w.send(a, b, 0, RELIABLE, &[7; 500]).unwrap();
+    w.wait("it arrives", secs(5), |w| !w.receive(b, 0).is_empty());
+}
+
+#[test]
+fn r02_mtu_lowered_live_keeps_unreliable_flowing() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    let (now, id) = (w.now(), w.id(b));
+    w.machine(a).set_peer_config(now, id, 32, Value::Int(600)).unwrap();
+    w.send(a, b, 0, UNRELIABLE, &[7; 900]).unwrap();
+    w.wait("it arrives", secs(5), |w| !w.receive(b, 0).is_empty());
+}
+
+#[test]
+fn r03_blocked_that_overtakes_the_first_message_of_its_channel() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    w.cut(a, b);
+    w.send(a, b, 7, RELIABLE | 1, &[1; 1_000]).unwrap();
+    w.run(ms(1));
+    w.heal(a, b);
+    w.send(a, b, 7, RELIABLE | 1, &vec![2; 524_288]).unwrap();
+    let mut got = Vec::new();
+    w.wait("both arrive", secs(60), |w| {
+        got.extend(w.receive(b, 7));
+        got.len() == 2
+    });
+}
+
+#[test]
+fn r04_close_lost_once_then_a_new_session_at_once() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    w.accept_all(b);
+    w.cut(a, b);
+    assert!(w.close(a, b));
+    w.run(ms(1)); // the first copy of CLOSE is lost
+    w.heal(a, b);
+    w.send(a, b, 0, RELIABLE, b"again").unwrap();
+    w.wait("the new session works", secs(8), |w| !w.receive(b, 0).is_empty());
+    w.assert_no_events(a);
+}
+
+#[test]
+fn r05_the_failure_told_once_is_told_to_a_caller() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    w.accept_all(b);
+    let cell = { let id = w.id(b); w.machine(a).peers().cell(id).unwrap() };
+    w.send(a, b, 0, RELIABLE | 1, b"in flight").unwrap();
+    w.close(b, a);
+    // a sender reserved its room before the CLOSE came
+    assert!(cell.reserve(charge(4)));
+    w.wait("a hears of it", secs(2), |w| w.state(a, b) == CLOSED_BY_PEER);
+    let (now, to) = (w.now(), w.id(b));
+    w.machine(a).take_outgoing(now, Outgoing { to, cell, channel: Channel(0), flags: RELIABLE, payload: (*b"lane").into() });
+    assert_eq!(w.send(a, b, 0, RELIABLE, b"next"), Err(SendError::NoConnection));
+}
+
+#[test]
+fn r06_early_message_over_the_peers_limit_does_not_break_the_protocol() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add(1), w.add_with(2, |c| c.settings.recv_max_message_size = 1_000));
+    w.introduce(a, b);
+    w.accept_all(b);
+    w.send(a, b, 0, RELIABLE, &[1; 900]).unwrap();
+    w.send(a, b, 0, RELIABLE, &[1; 5_000]).unwrap();
+    w.run(secs(5));
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED));
+}
+
+#[test]
+fn r07_peer_override_of_the_receive_buffer_at_the_responder() {
+    let mut w = World::new(1);
+    let (a, b) = w.pair();
+    let (now, id) = (w.now(), w.id(a));
+    w.machine(b).set_peer_config(now, id, 47, Value::Int(4_096)).unwrap();
+    w.connect(a, b);
+    for _ in 0..10 {
+        w.send(a, b, 0, RELIABLE, &[1; 1_000]).unwrap();
+    }
+    let mut n = 0;
+    w.run(secs(1));
+    w.run_until(secs(5), |w| { n += w.receive(b, 0).len(); n == 10 });
+    assert_eq!((w.state(a, b), w.state(b, a), n), (CONNECTED, CONNECTED, 10));
+}
+
+#[test]
+fn r08_a_lane_message_on_channel_4097_is_not_lost_in_silence() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    for c in 0..4_095 {
+        w.send(a, b, c, RELIABLE, b"x").unwrap();
+        let _ = w.receive(b, c);
+    }
+    w.run(secs(2));
+    let to = w.id(b);
+    let cell = w.machine(a).peers().cell(to).unwrap();
+    assert!(cell.reserve(charge(1)));
+    let now = w.now();
+    w.machine(a).take_outgoing(now, Outgoing { to, cell, channel: Channel(9_999), flags: RELIABLE, payload: (*b"y").into() });
+    w.wait("it arrives", secs(5), |w| !w.receive(b, 9_999).is_empty());
+}
+
+fn origin(session: u64, peer: u64) -> Origin {
+    Origin { session: SessionKey(session), peer: SteamId(peer), user_data: 0, limits: Limits { bytes: 1_000, messages: 5 } }
+}
+fn delivery(channel: i32, number: u64, reliable: bool) -> Delivery {
+    Delivery { channel: Channel(channel), number, reliable, payload: vec![0; 10].into() }
+}
+
+#[test]
+fn r09_refused_unreliable_messages_leave_nothing_behind() {
+    let m = Mailbox::default();
+    m.deliver(Instant::ZERO, &origin(1, 1), (1..=5).map(|n| delivery(0, n, false)));
+    let before = format!("{m:?}").len();
+    for c in 1..=10_000 {
+        m.deliver(Instant::ZERO, &origin(1, 1), [delivery(c, 1, false)].into_iter());
+    }
+    let after = format!("{m:?}").len();
+    assert!(after < before * 2, "{before} -> {after}");
+}
+
+#[test]
+fn r10_unread_messages_of_ended_sessions_are_bounded() {
+    let m = Mailbox::default();
+    for session in 1..=1_000 {
+        m.deliver(Instant::ZERO, &origin(session, 1), (1..=5).map(|n| delivery(5, n, true)));
+        m.forget_session(SessionKey(session));
+    }
+    assert!(m.waiting() <= 50, "{}", m.waiting());
+}
+
+fn transport() -> Transport {
+    let s = Settings::default();
+    let cell = Arc::new(PeerCell::default());
+    cell.set_limit(1 << 20);
+    let mut t = Transport::new(&s, cell);
+    t.begin_connection(0, &Windows::of(&s), 1_176, None);
+    t.open();
+    t
+}
+
+#[test]
+fn r11_a_channel_that_waits_keeps_its_reads_urgent() {
+    let mut t = transport();
+    let mut d = DropCounts::default();
+    let m = MessageFrame { reliable: true, channel: Channel(3), number: 1, offset: 0, total: 4, data: b"abcd" };
+    t.handle_frame(Instant::ZERO, &Frame::Message(m), &mut d).unwrap();
+    t.handle_frame(Instant::ZERO, &Frame::ChannelBlocked { channel: Channel(3), needed: 524_292 }, &mut d).unwrap();
+    assert!(t.holds_peer_back());
+    let mut b = Vec::new();
+    t.write_packet(Instant::ZERO, &mut Writer::new(&mut b, 1_176));
+    assert!(t.holds_peer_back(), "the peer still waits");
+}
+
+#[test]
+fn r12_a_peer_that_never_acknowledges_costs_bounded_memory() {
+    let mut t = transport();
+    let mut now = Instant::ZERO + secs(1);
+    let mut b = Vec::new();
+    for n in 0..200_000u64 {
+        now += ms(1) / 10;
+        t.handle_packet(now, n, true);
+        b.clear();
+        if t.write_packet(now, &mut Writer::new(&mut b, 1_176)) {
+            t.handle_sent(now, b.len());
+        }
+    }
+    let kept = format!("{t:?}").matches("Sent {").count();
+    assert!(kept < 20_000, "{kept} packets are remembered");
+}
+
+#[test]
+fn r13_slices_of_one_byte_cost_no_time() {
+    let mut t = transport();
+    let mut d = DropCounts::default();
+    let start = std::time::Instant::now();
+    let total = 524_288u32;
+    for i in (0..60_000u32).rev() {
+        let m = MessageFrame { reliable: true, channel: Channel(3), number: 1, offset: i * 2, total, data: b"a" };
+        t.handle_frame(Instant::ZERO, &Frame::Message(m), &mut d).unwrap();
+    }
+    panic!("60000 slices took {:?}", start.elapsed());
+}
+
+#[test]
+fn r14_unreliable_channels_are_bounded() {
+    let mut t = transport();
+    let mut d = DropCounts::default();
+    let mut refused = false;
+    for c in 0..10_000 {
+        let m = MessageFrame { reliable: false, channel: Channel(c), number: 1, offset: 0, total: 1, data: b"a" };
+        refused |= t.handle_frame(Instant::ZERO, &Frame::Message(m), &mut d).is_err();
+    }
+    let delivered = t.take_ready().count();
+    assert!(refused || delivered <= 4_096, "{delivered} channels, each noted for good in Session::channels");
+}
+
+#[test]
+fn r15_a_network_change_does_not_leave_a_path_that_answers() {
+    let addr = |p| std::net::SocketAddr::from(([10, 0, 0, 1], p));
+    let mut p = Paths::new(addr(1));
+    let now = Instant::ZERO;
+    p.probe(addr(1), 11);
+    p.probe(addr(2), 22);
+    while p.poll_frame(now).is_some() {}
+    p.handle_reply(now + ms(10), 11);
+    p.handle_reply(now + ms(300), 22);
+    assert_eq!(p.active(), addr(1), "the quick path answered first");
+}
+
+#[test]
+fn r16_no_delay_knows_the_queue_before_the_next_timeout() {
+    let mut w = World::new(1);
+    let (a, b) = w.add_two_slow();
+    w.introduce(a, b);
+    w.connect(a, b);
+    let to = w.id(b);
+    let cell = w.machine(a).peers().cell(to).unwrap();
+    for _ in 0..8 {
+        w.send(a, b, 0, RELIABLE, &[0; 50_000]).unwrap();
+    }
+    w.settle();
+    assert!(cell.queue_delay_us() > 200_000, "{} us for {} bytes", cell.queue_delay_us(), cell.pending());
+}
+
+impl World {
+    fn add_two_slow(&mut self) -> (crate::sim::Node, crate::sim::Node) {
+        let a = self.add_with(1, |c| {
+            c.settings.send_rate_min = 50_000;
+            c.settings.send_rate_max = 50_000;
+        });
+        (a, self.add(2))
+    }
+}
+
+#[test]
+fn r17_a_request_lives_as_long_as_its_requester_waits() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add_with(1, |c| c.settings.timeout_initial = secs(60)), w.add(2));
+    w.introduce(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.run(secs(20));
+    assert_eq!(w.state(a, b), 1, "the requester still waits");
+    assert!(w.accept(b, a));
+}
+
+#[test]
+fn r18_a_failure_is_not_forgotten_for_no_delay() {
+    let mut w = World::new(1);
+    let (a, b) = w.pair();
+    w.cut(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.run(secs(12));
+    assert_eq!(w.state(a, b), 5);
+    assert_eq!(w.send(a, b, 0, 4 | 32, b"x"), Err(SendError::Ignored));
+    assert_eq!(w.state(a, b), 5, "nothing was started, so nothing is wiped");
+}
+
+#[test]
+fn r19_a_full_table_of_requests_does_not_wipe_a_failure() {
+    let mut w = World::new(1);
+    let (a, c) = (w.add_with(1, |c| c.max_pending_requests = 1), w.add(3));
+    let b = w.add(2);
+    w.introduce(a, b);
+    w.introduce(a, c);
+    w.cut(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.run(secs(11));
+    assert_eq!(w.state(a, b), 5);
+    w.send(c, a, 0, RELIABLE, b"x").unwrap();
+    w.run(secs(1));
+    w.heal(a, b);
+    w.send(b, a, 0, RELIABLE, b"x").unwrap();
+    w.run(secs(1));
+    assert_eq!(w.state(a, b), 5, "b's request was turned away, the failure stands");
+}
