@@ -83,9 +83,7 @@ impl Paths {
         let at = self.probing.iter().position(|p| p.token == token)?;
         let probing = self.probing.swap_remove(at);
         let moved = probing.remote != self.active;
-        if moved {
-            self.probing.clear(); // one proven path is enough
-        }
+        self.probing.clear(); // the quickest answer decides
         self.active = probing.remote;
         let rtt = probing.last_at.filter(|_| probing.sent == 1).map(|at| now.saturating_since(at));
         moved.then_some(Moved { rtt })

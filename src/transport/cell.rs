@@ -22,8 +22,8 @@ pub struct PeerCell {
     pending: AtomicU64,
     /// SEND_BUFFER_SIZE.
     limit: AtomicU64,
-    /// Estimated wait of a message queued now, microseconds.
-    queue_delay_us: AtomicU64,
+    /// What the path carries, bytes per second.
+    rate: AtomicU64,
     /// Largest message the peer takes.
     max_message: AtomicU64,
 }
@@ -54,14 +54,14 @@ impl PeerCell {
         self.max_message.load(Ordering::Relaxed)
     }
 
-    /// Publishes the estimated wait of a message queued now.
-    pub fn set_queue_delay_us(&self, us: u64) {
-        self.queue_delay_us.store(us, Ordering::Relaxed);
+    /// Publishes what the path carries, bytes per second.
+    pub fn set_rate(&self, rate: u64) {
+        self.rate.store(rate, Ordering::Relaxed);
     }
 
     /// The estimated wait of a message queued now, microseconds.
     pub fn queue_delay_us(&self) -> u64 {
-        self.queue_delay_us.load(Ordering::Relaxed)
+        self.pending().saturating_mul(1_000_000) / self.rate.load(Ordering::Relaxed).max(1)
     }
 
     /// Takes room for `charge` bytes; false when it would overflow the send buffer.

@@ -5,7 +5,7 @@
 //! by a budget and a deadline.
 
 use super::credit::ReceiveCredit;
-use super::outbox::MAX_CHANNELS;
+use super::outbox::MAX_CHANNELS_IN;
 use crate::drops::{DropCounts, Dropped};
 use crate::ids::Channel;
 use crate::ranges::RangeSet;
@@ -18,6 +18,9 @@ const UNRELIABLE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// So many unreliable messages are put together at a time; the oldest makes room.
 const MAX_PARTIAL_UNRELIABLE: usize = 64;
+
+/// A message in more separate pieces than this comes from nobody honest: it would cost quadratic time.
+const MAX_PIECES: usize = 4_096;
 
 /// The peer broke a rule it agreed to. The text says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,9 @@ impl Partial {
         let start = frame.offset as usize;
         self.bytes[start..start + frame.data.len()].copy_from_slice(frame.data);
         self.have.insert(start as u64..(start + frame.data.len()) as u64);
+        if self.have.range_count() > MAX_PIECES {
+            return Err(Violation("a message comes in too many pieces"));
+        }
         Ok(self.have.contains_all(0..self.bytes.len() as u64))
     }
 }
@@ -90,8 +96,13 @@ pub struct Inbox {
     unreliable: BTreeMap<(Channel, u64), PartialUnreliable>,
     unreliable_bytes: usize,
     unreliable_budget: usize,
+    /// Channels unreliable messages came on, and the last of them.
+    unreliable_channels: BTreeSet<Channel>,
+    last_unreliable: Option<Channel>,
     /// Channels, or with `None` the session, whose grant may be due.
     grants: BTreeSet<Option<Channel>>,
+    /// Those the peer waits for.
+    needed: BTreeSet<Option<Channel>>,
     ready: Vec<Delivery>,
 }
 
@@ -107,7 +118,10 @@ impl Inbox {
             unreliable: BTreeMap::new(),
             unreliable_bytes: 0,
             unreliable_budget: (session.0 as usize).max(max_message as usize),
+            unreliable_channels: BTreeSet::new(),
+            last_unreliable: None,
             grants: BTreeSet::new(),
+            needed: BTreeSet::new(),
             ready: Vec::new(),
         }
     }
@@ -130,15 +144,7 @@ impl Inbox {
     }
 
     fn handle_reliable(&mut self, frame: &MessageFrame<'_>) -> Result<(), Violation> {
-        if !self.channels.contains_key(&frame.channel) && self.channels.len() >= MAX_CHANNELS {
-            return Err(Violation("too many channels"));
-        }
-        let window = self.channel_window;
-        let channel = self.channels.entry(frame.channel).or_insert_with(|| InChannel {
-            next: 1,
-            waiting: BTreeMap::new(),
-            credit: ReceiveCredit::new(window.0, window.1),
-        });
+        let channel = channel_of(&mut self.channels, frame.channel, self.channel_window)?;
         if frame.number < channel.next {
             return Ok(()); // delivered before
         }
@@ -201,6 +207,14 @@ impl Inbox {
         frame: &MessageFrame<'_>,
         drops: &mut DropCounts,
     ) -> Result<(), Violation> {
+        if self.last_unreliable != Some(frame.channel) {
+            if self.unreliable_channels.len() >= MAX_CHANNELS_IN && !self.unreliable_channels.contains(&frame.channel) {
+                drops.add(Dropped::UnreliableOverflow);
+                return Ok(());
+            }
+            self.unreliable_channels.insert(frame.channel);
+            self.last_unreliable = Some(frame.channel);
+        }
         let mut deliver = |payload| {
             self.ready.push(Delivery { channel: frame.channel, number: frame.number, reliable: false, payload });
         };
@@ -273,27 +287,24 @@ impl Inbox {
     }
 
     /// The peer is held back by a grant: it is renewed as soon as that helps.
-    pub fn handle_blocked(&mut self, channel: Option<Channel>, needed: u64) {
-        match channel {
-            None => self.session.handle_blocked(needed),
-            Some(id) => match self.channels.get_mut(&id) {
-                Some(c) => c.credit.handle_blocked(needed),
-                None => return,
-            },
-        }
-        self.grants.insert(channel);
+    ///
+    /// # Errors
+    /// One channel too many.
+    pub fn handle_blocked(&mut self, scope: Option<Channel>, needed: u64) -> Result<(), Violation> {
+        let credit = match scope {
+            None => &mut self.session,
+            // Its first message may be lost, or still be on its way.
+            Some(id) => &mut channel_of(&mut self.channels, id, self.channel_window)?.credit,
+        };
+        credit.handle_blocked(needed);
+        self.grants.insert(scope);
+        self.needed.insert(scope);
+        Ok(())
     }
 
     /// Does the peer wait for us to read?
     pub fn holds_peer_back(&self) -> bool {
-        self.session.is_needed() || self.grants.iter().any(|g| self.is_needed(*g))
-    }
-
-    fn is_needed(&self, scope: Option<Channel>) -> bool {
-        match scope {
-            None => self.session.is_needed(),
-            Some(id) => self.channels.get(&id).is_some_and(|c| c.credit.is_needed()),
-        }
+        !self.needed.is_empty()
     }
 
     /// A grant on its way to the peer was lost: the newest one goes again.
@@ -316,11 +327,30 @@ impl Inbox {
             };
             if credit.wants_grant() {
                 let (bytes, messages) = credit.grant();
+                if !credit.is_needed() {
+                    self.needed.remove(&scope);
+                }
                 return Some((scope, bytes, messages));
             }
         }
         None
     }
+}
+
+/// A channel by its label; it begins with the first that is heard of it.
+fn channel_of(
+    channels: &mut BTreeMap<Channel, InChannel>,
+    id: Channel,
+    window: (u64, u64),
+) -> Result<&mut InChannel, Violation> {
+    if channels.len() >= MAX_CHANNELS_IN && !channels.contains_key(&id) {
+        return Err(Violation("too many channels"));
+    }
+    Ok(channels.entry(id).or_insert_with(|| InChannel {
+        next: 1,
+        waiting: BTreeMap::new(),
+        credit: ReceiveCredit::new(window.0, window.1),
+    }))
 }
 
 #[cfg(test)]

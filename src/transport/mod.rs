@@ -36,6 +36,9 @@ use std::sync::Arc;
 /// So many packets in a row may ask for no acknowledgement.
 const MAX_UNACKNOWLEDGED: u64 = 4_096;
 
+/// A peer that acknowledged none of so many packets never will; each is remembered until then.
+const MAX_IGNORED: u64 = 1 << 16;
+
 /// Flow-control windows one side grants: what its peer may start before the app reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -99,6 +102,8 @@ enum Item {
 /// The transport of one session.
 #[derive(Debug)]
 pub struct Transport {
+    /// What we grant.
+    windows: Windows,
     outbox: Outbox,
     inbox: Inbox,
     acks: Acks,
@@ -121,10 +126,10 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// For a new session; `cell` holds its send budget.
-    pub fn new(settings: &Settings, cell: Arc<PeerCell>) -> Transport {
-        let windows = Windows::of(settings);
+    /// For a new session; `cell` holds its send budget, `windows` is what we grant the peer.
+    pub fn new(settings: &Settings, windows: Windows, cell: Arc<PeerCell>) -> Transport {
         Transport {
+            windows,
             outbox: Outbox::new(cell),
             inbox: Inbox::new(windows.session, windows.channel, windows.max_message),
             acks: Acks::default(),
@@ -144,6 +149,47 @@ impl Transport {
         }
     }
 
+    /// What we grant the peer.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// What we told the peer that we grant, where another handshake than ours carries the data. Only before
+    /// anything arrived.
+    pub fn set_windows(&mut self, windows: Windows) {
+        if windows != self.windows {
+            self.windows = windows;
+            self.inbox = Inbox::new(windows.session, windows.channel, windows.max_message);
+        }
+    }
+
+    /// The largest message that waits to be sent, bytes.
+    pub fn largest_waiting(&self) -> usize {
+        self.outbox.largest_waiting()
+    }
+
+    /// Are so many channels in use that the fast lane might bring too many?
+    pub fn is_crowded(&self) -> bool {
+        self.outbox.channel_count() >= MAX_CHANNELS / 2
+    }
+
+    /// What one of our packets holds, bytes of frames.
+    pub fn packet_room(&self) -> usize {
+        self.packet_room
+    }
+
+    /// Changes it.
+    pub fn set_packet_room(&mut self, bytes: usize) {
+        self.packet_room = bytes;
+        self.outbox.set_packet_room(bytes);
+    }
+
+    /// Has the peer acknowledged nothing for so long that it never will?
+    pub fn is_ignored(&self) -> bool {
+        let (number, acked) = self.next_number();
+        number - acked.unwrap_or(0).min(number) > MAX_IGNORED
+    }
+
     /// New bounds of the rate.
     pub fn set_rate_bounds(&mut self, settings: &Settings) {
         self.recovery.set_rate_bounds(settings.send_rate_min, settings.send_rate_max);
@@ -161,8 +207,7 @@ impl Transport {
         if !std::mem::replace(&mut self.windows_known, true) {
             self.outbox.set_windows(windows.session, windows.channel);
         }
-        self.packet_room = packet_room;
-        self.outbox.set_packet_room(packet_room);
+        self.set_packet_room(packet_room);
         self.acks = Acks::default();
         let Transport { recovery, outbox, inbox, control, grants, .. } = self;
         recovery.reset(first_number, |item| lose(outbox, inbox, control, grants, item));
@@ -322,8 +367,8 @@ impl Transport {
             }
             Frame::SessionGrant { bytes, messages } => self.outbox.grant_session(*bytes, *messages),
             Frame::ChannelGrant { channel, bytes, messages } => self.outbox.grant_channel(*channel, *bytes, *messages),
-            Frame::SessionBlocked { needed } => self.inbox.handle_blocked(None, *needed),
-            Frame::ChannelBlocked { channel, needed } => self.inbox.handle_blocked(Some(*channel), *needed),
+            Frame::SessionBlocked { needed } => self.inbox.handle_blocked(None, *needed)?,
+            Frame::ChannelBlocked { channel, needed } => self.inbox.handle_blocked(Some(*channel), *needed)?,
             Frame::Ping => {}
             _ => return Ok(false),
         }
@@ -382,7 +427,7 @@ impl Transport {
         }
         let (number, acked) = self.next_number();
         // A side that only acknowledges is never acknowledged itself, and its packet numbers grow too long.
-        let quiet = number - acked.unwrap_or(0) > MAX_UNACKNOWLEDGED;
+        let quiet = number - acked.unwrap_or(0) > MAX_UNACKNOWLEDGED && !self.recovery.awaits_ack();
         if (self.recovery.wants_probe() || quiet) && !eliciting && out.room() >= MAX_CONTROL_FRAME {
             Frame::Ping.write(out);
             eliciting = true;

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// A session carries at most so many channels in its life; sending on one more is refused.
 pub const MAX_CHANNELS: usize = 4_096;
 
+/// A peer may use so many: what is on the fast lane when the limit is reached still goes out.
+pub const MAX_CHANNELS_IN: usize = 2 * MAX_CHANNELS;
+
 /// A message that does not fit into the rest of a packet is cut only if at least so much of it fits.
 const LEAST_SLICE: usize = 256;
 
@@ -81,6 +84,8 @@ struct OutChannel {
     credit: SendCredit,
     /// The message its own grant holds back was announced.
     told_blocked: bool,
+    /// Listed in `session_blocked`.
+    session_blocked: bool,
 }
 
 /// All messages of one session on their way out.
@@ -150,6 +155,18 @@ impl Outbox {
         self.slots.contains_key(&channel)
     }
 
+    /// So many channels were sent on.
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// The largest message that waits, bytes.
+    pub fn largest_waiting(&self) -> usize {
+        let reliable = self.channels.iter().flat_map(|c| c.messages.iter().skip(c.next).map(|m| m.payload.len()));
+        let unreliable = self.channels.iter().flat_map(|c| c.unreliable.iter().map(|m| m.payload.len()));
+        reliable.chain(unreliable).max().unwrap_or(0)
+    }
+
     /// Is there room for one more channel?
     pub fn has_room_for(&self, channel: Channel) -> bool {
         self.channels.len() < MAX_CHANNELS || self.knows(channel)
@@ -193,6 +210,7 @@ impl Outbox {
             unreliable_turn: true,
             credit: SendCredit::new(self.channel_window.0, self.channel_window.1),
             told_blocked: false,
+            session_blocked: false,
         });
         self.slots.insert(id, slot);
         self.schedule.add(priority);
@@ -244,8 +262,13 @@ impl Outbox {
     /// Lets the session start more.
     pub fn grant_session(&mut self, bytes: u64, messages: u64) {
         self.session.grant(bytes, messages);
+        self.wake_session_blocked();
+    }
+
+    fn wake_session_blocked(&mut self) {
         self.told_session_blocked = false;
         for slot in self.session_blocked.drain(..) {
+            self.channels[slot].session_blocked = false;
             self.schedule.activate(slot);
         }
     }
@@ -337,7 +360,8 @@ impl Outbox {
                 start,
                 end: gap_end,
             };
-            let written = fits(out.room(), (gap_end - start) as usize).then(|| encoder.write(out, slice)).flatten();
+            let worth = fits(out.room(), (gap_end - start) as usize, self.packet_room);
+            let written = worth.then(|| encoder.write(out, slice)).flatten();
             let to = written.unwrap_or(start);
             if to < gap_end || written.is_none() {
                 channel.lost.push_front((number, to, gap_end));
@@ -378,14 +402,14 @@ impl Outbox {
                 if !std::mem::replace(&mut self.told_session_blocked, true) {
                     blocked.push(Blocked::Session(self.session.needed(size)));
                 }
-                if !self.session_blocked.contains(&slot) {
+                if !std::mem::replace(&mut channel.session_blocked, true) {
                     self.session_blocked.push(slot);
                 }
                 return Turn::Nothing;
             }
         }
         let (start, end) = (message.sent, message.size);
-        if !fits(out.room(), (end - start) as usize) {
+        if !fits(out.room(), (end - start) as usize, self.packet_room) {
             return Turn::NoRoom;
         }
         let slice = MessageSlice { reliable: true, channel: channel.id, number, message: &message.payload, start, end };
@@ -482,12 +506,7 @@ impl Outbox {
     /// The frame that told the peer of a blocked grant is lost: tell again, if it still holds.
     pub fn handle_blocked_lost(&mut self, blocked: Blocked) {
         match blocked {
-            Blocked::Session(_) => {
-                self.told_session_blocked = false;
-                for slot in self.session_blocked.drain(..) {
-                    self.schedule.activate(slot);
-                }
-            }
+            Blocked::Session(_) => self.wake_session_blocked(),
             Blocked::Channel(id, _) => {
                 if let Some(&slot) = self.slots.get(&id) {
                     self.channels[slot].told_blocked = false;
@@ -533,11 +552,11 @@ pub enum Blocked {
     Channel(Channel, u64),
 }
 
-/// Is it worth writing so many bytes of a message into this room?
+/// Is it worth writing so many bytes of a message into this room of a packet?
 #[inline]
-fn fits(room: usize, bytes: usize) -> bool {
+fn fits(room: usize, bytes: usize, packet_room: usize) -> bool {
     // The encoder knows exactly what fits, this only decides about cutting.
-    bytes + MAX_FRAME_HEADER <= room || room >= LEAST_SLICE
+    bytes + MAX_FRAME_HEADER <= room || room >= LEAST_SLICE.min(packet_room)
 }
 
 #[inline]

@@ -9,9 +9,11 @@ use super::acks::MAX_ACK_DELAY;
 use super::congestion::{AckSample, Congestion};
 use super::pacer::Pacer;
 use super::rtt::Rtt;
+use crate::ranges::RangeSet;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::wire::ack::AckFrame;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// A packet overtaken by so many acknowledged ones is lost (RFC 9002 section 6.1.1).
 const PACKET_THRESHOLD: u64 = 3;
@@ -66,6 +68,8 @@ pub struct Recovery<T> {
     sent: VecDeque<Sent<T>>,
     /// Number of `sent[0]`.
     first: u64,
+    /// What the peer acknowledged, from `first` on: so each number is looked at once.
+    acked: RangeSet,
     /// Oldest first.
     lost: VecDeque<Lost>,
     /// How much later than usual a packet may come once packets were seen to overtake each other (RFC 8985
@@ -96,6 +100,7 @@ impl<T: Copy> Recovery<T> {
         Recovery {
             sent: VecDeque::new(),
             first: 0,
+            acked: RangeSet::new(),
             lost: VecDeque::new(),
             reorder_window: None,
             largest_acked: None,
@@ -124,6 +129,7 @@ impl<T: Copy> Recovery<T> {
         self.sent.clear();
         self.first = first;
         self.lost.clear();
+        self.acked = RangeSet::new();
         self.largest_acked = None;
         self.backoff = 0;
         self.probes = 0;
@@ -274,8 +280,13 @@ impl<T: Copy> Recovery<T> {
             if range.end <= self.first {
                 break;
             }
-            let from = range.start.max(self.first) - self.first;
-            for index in (from..range.end - self.first).map(|i| i as usize).rev() {
+            let range = range.start.max(self.first)..range.end;
+            if self.acked.contains_all(range.clone()) {
+                continue;
+            }
+            let new: Vec<Range<u64>> = self.acked.gaps(range.clone()).collect();
+            self.acked.insert(range);
+            for index in new.into_iter().rev().flat_map(|r| r.rev()).map(|n| (n - self.first) as usize) {
                 let packet = &mut self.sent[index];
                 if packet.settled {
                     continue;
@@ -376,9 +387,9 @@ impl<T: Copy> Recovery<T> {
             }
             let number = self.first + index as u64;
             if largest - number < threshold && packet.at + delay > now {
-                let at = packet.at + delay;
-                self.loss_deadline = Some(self.loss_deadline.map_or(at, |d| d.min(at)));
-                continue;
+                // Neither are those sent after it.
+                self.loss_deadline = Some(packet.at + delay);
+                break;
             }
             packet.settled = true;
             self.lost.push_back(Lost { number, sent_at: packet.at, lost_at: now, size: packet.size });
@@ -400,6 +411,12 @@ impl<T: Copy> Recovery<T> {
                 }
             }
         }
+        self.acked.remove_below(self.first);
+    }
+
+    /// Is any packet on its way that asks for an acknowledgement?
+    pub fn awaits_ack(&self) -> bool {
+        self.eliciting_in_flight > 0
     }
 
     /// When something counts as lost, or the peer has to be probed.

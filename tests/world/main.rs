@@ -20,7 +20,7 @@ mod meeting;
 mod moving;
 mod nagle;
 mod requests;
-mod review;
+mod corners;
 mod strangers;
 mod unreliable;
 
