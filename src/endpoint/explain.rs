@@ -73,7 +73,7 @@ impl Endpoint {
         let ending = session.ending().cloned();
         let (phase, _) = session.explain();
         let mut flags = UNAUTHENTICATED;
-        if address.is_some_and(|a| is_near(a)) {
+        if address.is_some_and(is_near) {
             flags |= FAST;
         }
         let info = SessionInfo {

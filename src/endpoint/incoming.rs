@@ -98,7 +98,8 @@ impl Endpoint {
                     self.handle_newcomer(now, newcomer)?;
                 } else {
                     let slot = self.routes.get(&destination).copied().ok_or(Dropped::UnknownConnection)?;
-                    self.with_context(now, slot, |s, _| s.handle_repeated_finish(now, destination));
+                    let repeated = self.with_context(now, slot, |s, _| s.handle_repeated_finish(now, destination));
+                    repeated.unwrap_or(Err(Dropped::UnknownConnection))?;
                 }
                 (destination, rest_start)
             }

@@ -75,6 +75,6 @@ impl Loopback {
 
     /// The app closes a channel. `None`: it was not open. `Some(true)`: it was the last.
     pub fn close_channel(&mut self, channel: Channel) -> Option<bool> {
-        self.channels.remove(&channel).then(|| self.channels.is_empty())
+        self.channels.remove(&channel).then_some(self.channels.is_empty())
     }
 }

@@ -88,7 +88,7 @@ pub unsafe extern "C" fn snm_receive_messages_on_channel(
 /// request is there does nothing: it is not remembered. Any thread; never waits.
 #[unsafe(no_mangle)]
 pub extern "C" fn snm_accept_session_with_user(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> u8 {
-    flag(|| Ok(find(endpoint)?.core(|core, now| core.accept(now, SteamId(remote_steam_id)))?))
+    flag(|| find(endpoint)?.core(|core, now| core.accept(now, SteamId(remote_steam_id))))
 }
 
 /// Ends the session with a user, at once: what is queued is dropped (see SNM_CONFIG_CLOSE_FLUSH), and so are
@@ -97,7 +97,7 @@ pub extern "C" fn snm_accept_session_with_user(endpoint: *mut snm_endpoint, remo
 /// 1: there was a session. 0: there was none. Any thread; never waits.
 #[unsafe(no_mangle)]
 pub extern "C" fn snm_close_session_with_user(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> u8 {
-    flag(|| Ok(find(endpoint)?.core(|core, now| core.close_session(now, SteamId(remote_steam_id)))?))
+    flag(|| find(endpoint)?.core(|core, now| core.close_session(now, SteamId(remote_steam_id))))
 }
 
 /// Ends one channel with a user: its messages not read yet are dropped. A channel is open once sent or
@@ -110,7 +110,7 @@ pub extern "C" fn snm_close_channel_with_user(endpoint: *mut snm_endpoint, remot
         let close = |core: &mut crate::endpoint::Endpoint, now| {
             core.close_channel(now, SteamId(remote_steam_id), Channel(channel))
         };
-        Ok(find(endpoint)?.core(close)?)
+        find(endpoint)?.core(close)
     })
 }
 

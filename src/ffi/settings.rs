@@ -104,7 +104,7 @@ pub extern "C" fn snm_peer_set_float(
 pub extern "C" fn snm_peer_reset(endpoint: *mut snm_endpoint, remote_steam_id: u64) -> snm_result {
     result(|| {
         let peer = somebody(remote_steam_id)?;
-        Ok(find(endpoint)?.core(|core, now| core.reset_peer(now, peer))?)
+        find(endpoint)?.core(|core, now| core.reset_peer(now, peer))
     })
 }
 
@@ -178,7 +178,7 @@ pub extern "C" fn snm_remove_peer_address(endpoint: *mut snm_endpoint, remote_st
     result(|| {
         let slot = find(endpoint)?;
         let peer = somebody(remote_steam_id)?;
-        Ok(slot.core(|core, now| core.remove_peer_address(now, peer))?)
+        slot.core(|core, now| core.remove_peer_address(now, peer))
     })
 }
 

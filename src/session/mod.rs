@@ -354,7 +354,7 @@ impl Session {
     /// The app closes a channel. `None`: it was not open. `Some(true)`: it was the last.
     pub fn close_channel(&mut self, channel: Channel) -> Option<bool> {
         self.last_channel = None;
-        self.channels.remove(&channel).then(|| self.channels.is_empty())
+        self.channels.remove(&channel).then_some(self.channels.is_empty())
     }
 
     /// The app read, or gave up, messages of this session.
@@ -520,19 +520,20 @@ impl Session {
         }
     }
 
-    /// The last handshake message came again.
-    pub fn handle_repeated_finish(&mut self, now: Instant, destination: ConnectionId) {
-        match &mut self.state {
-            State::Pending { newcomer, .. } => newcomer.handle_repeat(now),
-            State::Connected(live) => {
-                if let Some(challenger) = &mut live.challenger
-                    && challenger.newcomer.connection.local == destination
-                {
-                    challenger.newcomer.handle_repeat(now);
-                }
-            }
-            _ => {}
-        }
+    /// The last handshake message came again: our HOLD was lost. It is not verified a second time, so it
+    /// does no more than repeat that.
+    ///
+    /// # Errors
+    /// Nobody waits for a HOLD.
+    pub fn handle_repeated_finish(&mut self, now: Instant, destination: ConnectionId) -> Result<(), Dropped> {
+        let waiting = match &mut self.state {
+            State::Pending { newcomer, .. } => Some(newcomer),
+            State::Connected(live) => live.challenger.as_mut().map(|c| &mut c.newcomer),
+            _ => None,
+        };
+        let newcomer = waiting.filter(|n| n.connection.local == destination).ok_or(Dropped::Stale)?;
+        newcomer.handle_repeat(now);
+        Ok(())
     }
 
     /// Takes a data packet routed to this session.

@@ -35,6 +35,11 @@ const LOSS_WITH_QUEUE: f64 = 0.02;
 /// Loss that counts by itself.
 const LOSS_ALONE: f64 = 0.35;
 
+/// Random loss is made up for by sending so much more, at most.
+const MOST_COMPENSATION: f64 = 0.3;
+/// A round with fewer acknowledgements says nothing of a queue: jitter alone may hold all of them up.
+const LEAST_ROUND: u32 = 10;
+
 /// What one acknowledgement tells.
 #[derive(Clone, Copy, Debug)]
 pub struct AckSample {
@@ -86,6 +91,9 @@ pub struct Congestion {
     round_min_rtt: Duration,
     round_acked: u64,
     round_lost: u64,
+    round_samples: u32,
+    /// Share of packets lost lately, 0 to 1.
+    loss: f64,
     last_round_min_rtt: Duration,
     /// Maximum rate of this window of rounds and of the one before, bytes per second.
     rate_now: u64,
@@ -111,6 +119,8 @@ impl Congestion {
             round_min_rtt: Duration::MAX,
             round_acked: 0,
             round_lost: 0,
+            round_samples: 0,
+            loss: 0.0,
             last_round_min_rtt: Duration::ZERO,
             rate_now: 0,
             rate_before: 0,
@@ -170,7 +180,9 @@ impl Congestion {
             Mode::Cruise { phase, .. } => CYCLE[phase],
             Mode::ProbeRtt { .. } => 1.0,
         };
-        self.bounded((self.rate() as f64 * gain) as u64)
+        // Random loss takes its share on the way; what arrives is what the rate is about.
+        let lost = if self.has_queue() { 0.0 } else { self.loss.min(MOST_COMPENSATION) };
+        self.bounded((self.rate() as f64 * gain / (1.0 - lost)) as u64)
     }
 
     /// Bytes that may be in flight.
@@ -196,13 +208,17 @@ impl Congestion {
         self.round_acked += sample.acked_bytes;
         self.round_lost += sample.lost_bytes;
         self.round_min_rtt = self.round_min_rtt.min(sample.rtt);
+        self.round_samples += 1;
         self.sample_min_rtt(sample);
         let round_over = sample.prior_delivered >= self.round_ends_at;
         if round_over {
             self.round += 1;
             self.round_ends_at = sample.delivered;
-            self.last_round_min_rtt = self.round_min_rtt;
-            self.round_min_rtt = Duration::MAX;
+            if self.round_samples >= LEAST_ROUND {
+                self.last_round_min_rtt = self.round_min_rtt;
+                self.round_min_rtt = Duration::MAX;
+                self.round_samples = 0;
+            }
         }
         self.sample_rate(sample);
         if round_over {
@@ -251,6 +267,7 @@ impl Congestion {
     fn judge_loss(&mut self, in_flight: u64) {
         let total = self.round_acked + self.round_lost;
         let loss = self.round_lost as f64 / total.max(1) as f64;
+        self.loss = self.loss * 0.875 + loss * 0.125;
         // One packet more or less is no measurement.
         let counts = self.round_lost > 2 * PACKET;
         if counts && (loss > LOSS_ALONE || (loss > LOSS_WITH_QUEUE && self.has_queue())) {
@@ -306,6 +323,12 @@ impl Congestion {
             Mode::ProbeRtt { .. } => self.window = self.target(0.5),
             Mode::Drain | Mode::Cruise { .. } => self.window = self.target(WINDOW_GAIN).max(MIN_WINDOW),
         }
+    }
+
+    /// A packet that counted as lost arrived after all.
+    pub fn handle_late(&mut self, bytes: u64) {
+        self.round_lost = self.round_lost.saturating_sub(bytes);
+        self.round_acked += bytes;
     }
 
     /// Loss found by a timer, without an acknowledgement beside it.

@@ -22,6 +22,9 @@ const MAX_BACKOFF: u32 = 2;
 /// Packets a probe timeout lets out regardless of the window.
 const PROBE_PACKETS: u32 = 2;
 
+/// So many lost packets are remembered.
+const MAX_REMEMBERED: usize = 1_024;
+
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -31,6 +34,15 @@ pub enum Fate {
     Lost,
 }
 
+/// A packet that counts as lost; remembered for a while, should it arrive after all.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    number: u64,
+    sent_at: Instant,
+    lost_at: Instant,
+    size: u32,
+}
+
 /// A packet that was sent. `T` is what it carried.
 #[derive(Debug)]
 struct Sent<T> {
@@ -38,7 +50,6 @@ struct Sent<T> {
     size: u32,
     /// Acknowledged, lost, or never to be acknowledged.
     settled: bool,
-    ack_eliciting: bool,
     app_limited: bool,
     delivered: u64,
     delivered_at: Instant,
@@ -52,6 +63,11 @@ pub struct Recovery<T> {
     sent: VecDeque<Sent<T>>,
     /// Number of `sent[0]`.
     first: u64,
+    /// Oldest first.
+    lost: VecDeque<Lost>,
+    /// How much later than usual a packet may come once packets were seen to overtake each other (RFC 8985
+    /// section 6.2); while none were, a packet overtaken by [`PACKET_THRESHOLD`] others counts as lost.
+    reorder_window: Option<Duration>,
     largest_acked: Option<u64>,
     rtt: Rtt,
     congestion: Congestion,
@@ -77,6 +93,8 @@ impl<T: Copy> Recovery<T> {
         Recovery {
             sent: VecDeque::new(),
             first: 0,
+            lost: VecDeque::new(),
+            reorder_window: None,
             largest_acked: None,
             rtt: Rtt::default(),
             congestion: Congestion::new(rate_min, rate_max),
@@ -102,6 +120,7 @@ impl<T: Copy> Recovery<T> {
         self.lose_all(&mut lost);
         self.sent.clear();
         self.first = first;
+        self.lost.clear();
         self.largest_acked = None;
         self.backoff = 0;
         self.probes = 0;
@@ -127,6 +146,7 @@ impl<T: Copy> Recovery<T> {
     /// The path changed: what was measured belongs to the old one.
     pub fn handle_path_change(&mut self) {
         self.rtt = Rtt::default();
+        self.reorder_window = None;
         self.congestion.restart();
         self.backoff = 0;
     }
@@ -217,7 +237,6 @@ impl<T: Copy> Recovery<T> {
             at: now,
             size: size as u32,
             settled: !ack_eliciting,
-            ack_eliciting,
             app_limited: self.app_limited_until > self.delivered,
             delivered: self.delivered,
             delivered_at: self.delivered_at,
@@ -278,6 +297,7 @@ impl<T: Copy> Recovery<T> {
                 self.rtt.sample(now.saturating_since(at), delay);
             }
         }
+        self.look_for_late(now, ack);
         let lost_bytes = self.detect_loss(now, |item| settle(item, Fate::Lost));
         if let Some(index) = newest {
             self.backoff = 0;
@@ -286,6 +306,33 @@ impl<T: Copy> Recovery<T> {
         }
         self.forget_settled();
         Ok(())
+    }
+
+    /// Finds packets that counted as lost and were only late: loss is judged more patiently from then on.
+    fn look_for_late(&mut self, now: Instant, ack: &AckFrame<'_>) {
+        let patience = self.rtt.smoothed() * 2;
+        while self.lost.front().is_some_and(|l| l.lost_at + patience <= now || self.lost.len() > MAX_REMEMBERED) {
+            self.lost.pop_front();
+        }
+        if self.lost.is_empty() {
+            return;
+        }
+        // Both lists run from the newest number down.
+        let mut ranges = ack.ranges().peekable();
+        for index in (0..self.lost.len()).rev() {
+            let lost = self.lost[index];
+            while ranges.next_if(|r| r.start > lost.number).is_some() {}
+            if ranges.peek().is_none_or(|r| !r.contains(&lost.number)) {
+                continue;
+            }
+            self.lost.remove(index);
+            let late = now.saturating_since(lost.sent_at).saturating_sub(self.rtt.smoothed());
+            let window = self.reorder_window.unwrap_or_default().max(late).min(self.rtt.smoothed());
+            self.reorder_window = Some(window);
+            self.congestion.handle_late(u64::from(lost.size));
+            self.lost_packets = self.lost_packets.saturating_sub(1);
+            self.delivered += u64::from(lost.size);
+        }
     }
 
     fn sample_rate(&mut self, now: Instant, newest: usize, newly: u64, lost_bytes: u64) {
@@ -314,7 +361,8 @@ impl<T: Copy> Recovery<T> {
     fn detect_loss(&mut self, now: Instant, mut lost: impl FnMut(T)) -> u64 {
         self.loss_deadline = None;
         let Some(largest) = self.largest_acked else { return 0 };
-        let delay = self.rtt.loss_delay();
+        let delay = self.rtt.loss_delay() + self.reorder_window.unwrap_or_default();
+        let threshold = if self.reorder_window.is_some() { u64::MAX } else { PACKET_THRESHOLD };
         let mut bytes = 0;
         let overtaken = (largest + 1).saturating_sub(self.first).min(self.sent.len() as u64) as usize;
         for (index, packet) in self.sent.iter_mut().enumerate().take(overtaken) {
@@ -322,12 +370,13 @@ impl<T: Copy> Recovery<T> {
                 continue;
             }
             let number = self.first + index as u64;
-            if number + PACKET_THRESHOLD > largest && packet.at + delay > now {
+            if largest - number < threshold && packet.at + delay > now {
                 let at = packet.at + delay;
                 self.loss_deadline = Some(self.loss_deadline.map_or(at, |d| d.min(at)));
                 continue;
             }
             packet.settled = true;
+            self.lost.push_back(Lost { number, sent_at: packet.at, lost_at: now, size: packet.size });
             self.lost_packets += 1;
             bytes += u64::from(packet.size);
             self.in_flight -= u64::from(packet.size);
@@ -376,8 +425,8 @@ impl<T: Copy> Recovery<T> {
             self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
             self.probes = PROBE_PACKETS;
             // The oldest data goes again in the probes; its packets may still turn out to have arrived.
-            let unsettled = self.sent.iter().filter(|p| !p.settled && p.ack_eliciting);
-            for packet in unsettled.take(PROBE_PACKETS as usize) {
+            let outstanding = self.sent.iter().filter(|p| !p.settled);
+            for packet in outstanding.take(PROBE_PACKETS as usize) {
                 packet.carried.iter().copied().for_each(&mut lost);
             }
         }

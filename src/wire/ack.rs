@@ -33,7 +33,7 @@ impl<'a> AckFrame<'a> {
         if count == 0 || count > MAX_ACK_RANGES || largest >= u64::MAX / 2 {
             return Err(WireError::Malformed);
         }
-        let mut walk = reader.clone();
+        let mut walk = *reader;
         let before = walk.remaining();
         let mut end = largest + 1;
         for i in 0..count {

@@ -55,7 +55,7 @@ fn carry_through_a_storm(seed: u64, count: u64) {
 
 #[test]
 fn every_reliable_message_arrives_once_and_in_order_through_a_storm() {
-    let count = crate::number_from("SNM_WORLD_MESSAGES").unwrap_or(300);
+    let count = crate::number_from("SNM_WORLD_MESSAGES").unwrap_or(10_000);
     for seed in crate::seeds(20) {
         carry_through_a_storm(seed, count);
     }
