@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum {
-    BUFFERED_BYTES = 8 << 20, /* a channel may hold half unread: enough for 80 MB/s over a round trip of 50 ms */
     BUFFERED_MESSAGES = 8192,
     CONNECTING_WAIT_MS = 10
 };

@@ -10,6 +10,7 @@
 
 enum {
     PIECES_A_TURN = 16, /* so that the heartbeats keep time */
+    KEPT_FREE = 8 * PIECE_SIZE, /* of the send buffer, for the heartbeats: the file must not fill it */
     FULL_WAIT_MS = 1    /* when the send buffer is full */
 };
 
@@ -75,11 +76,15 @@ static int make_next(struct sender *sender)
     return 0;
 }
 
-/* Sends until the buffer is full: that is all the backpressure there is. 0 when something went wrong. */
+/* Sends until the buffer is nearly full: that is all the backpressure there is. 0 when something went wrong. */
 static int push(struct sender *sender)
 {
-    sender->full = 0;
-    for (int i = 0; i < PIECES_A_TURN && sender->stage != VERDICT; i++) {
+    snm_realtime_status status = SNM_REALTIME_STATUS_INIT;
+
+    snm_get_session_connection_info(sender->transfer.endpoint, sender->transfer.peer, NULL, &status);
+    int room = (BUFFERED_BYTES - KEPT_FREE - status.pending_reliable) / PIECE_SIZE;
+    sender->full = room <= 0;
+    for (int i = 0; i < PIECES_A_TURN && i < room && sender->stage != VERDICT; i++) {
         if (sender->next_size == 0) {
             int made = make_next(sender);
             if (made <= 0)

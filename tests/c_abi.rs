@@ -111,6 +111,11 @@ fn sending_keeps_its_limits_and_flags() {
 }
 
 #[test]
+fn every_message_arrives_through_a_storm_in_real_time() {
+    run("storm");
+}
+
+#[test]
 fn the_library_leaves_memory_when_unloaded() {
     let folder = folder("unload");
     let binary = folder.join("unload");

@@ -5,7 +5,7 @@
 //! forged number moves nothing.
 
 /// How many packet numbers back from the highest can still arrive for the first time.
-pub const WINDOW: u64 = 4_096;
+pub const WINDOW: u64 = 2_048;
 
 /// The packet numbers seen of one connection. 520 bytes, whatever happens.
 #[derive(Clone, Debug)]

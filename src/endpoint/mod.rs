@@ -109,7 +109,7 @@ pub struct Endpoint {
     by_key: BTreeMap<SessionKey, usize>,
     routes: BTreeMap<ConnectionId, usize>,
     resets: BTreeMap<[u8; 16], usize>,
-    farewells: BTreeMap<ConnectionId, Farewell>,
+    farewells: BTreeMap<ConnectionId, Box<Farewell>>,
     strangers: Strangers,
     loopback: Option<Loopback>,
     agenda: Agenda,
@@ -478,7 +478,7 @@ impl Endpoint {
 
     /// Nothing is left to tell anybody.
     pub fn is_drained(&self) -> bool {
-        self.farewells.values().all(Farewell::is_told)
+        self.farewells.values().all(|f| f.is_told())
             && self.replies.is_empty()
             && self.fault_send.as_ref().is_none_or(|link| link.is_empty())
     }

@@ -169,7 +169,7 @@ impl Endpoint {
         if !admits(&settings, from) {
             self.strangers.remove(id);
             let farewell = Farewell::close(now, newcomer.connection, 0, reason::BAD_CERT, NOT_ADMITTED_THERE, None);
-            self.add_farewell(now, farewell);
+            self.add_farewell(now, Box::new(farewell));
             return Err(Dropped::Refused);
         }
         let Some(slot) = self.by_peer.get(&peer).copied() else {
@@ -268,7 +268,7 @@ impl Endpoint {
         }
     }
 
-    fn add_farewell(&mut self, now: Instant, farewell: Farewell) {
+    fn add_farewell(&mut self, now: Instant, farewell: Box<Farewell>) {
         if self.farewells.len() >= MAX_FAREWELLS
             && let Some(id) = self.farewells.keys().next().copied()
         {

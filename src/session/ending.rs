@@ -26,10 +26,10 @@ impl Session {
             State::Connected(live) => (live.connection, number),
             State::Failed { .. } | State::Ended => return,
         };
-        self.farewell = Some(match close {
+        self.farewell = Some(Box::new(match close {
             Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
             None => Farewell::closed(now, connection, number),
-        });
+        }));
     }
 
     pub(super) fn drop_transport(&mut self) {

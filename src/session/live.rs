@@ -209,7 +209,8 @@ impl Session {
             // The old incarnation answers: two devices with one steam id must not take turns.
             let text = "Another endpoint with this steam id is connected to the peer";
             let Newcomer { connection, next_number, .. } = *challenger.newcomer;
-            self.farewell = Some(Farewell::close(now, connection, next_number, reason::GENERIC, text, None));
+            let farewell = Farewell::close(now, connection, next_number, reason::GENERIC, text, None);
+            self.farewell = Some(Box::new(farewell));
         }
         self.handle_frames(now, from, opened.number, &datagram[opened.frames], ctx);
         self.note_path(from, opened.newest, ctx);

@@ -123,7 +123,7 @@ pub struct Session {
     last_channel: Option<Channel>,
     meter: Meter,
     outcomes: Vec<Outcome>,
-    farewell: Option<Farewell>,
+    farewell: Option<Box<Farewell>>,
 }
 
 impl Session {
@@ -394,7 +394,7 @@ impl Session {
     }
 
     /// What the session leaves behind when it ends, for the endpoint to carry on.
-    pub fn take_farewell(&mut self) -> Option<Farewell> {
+    pub fn take_farewell(&mut self) -> Option<Box<Farewell>> {
         self.farewell.take()
     }
 

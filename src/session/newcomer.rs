@@ -14,6 +14,9 @@ use std::net::SocketAddr;
 /// Old keys of a connection nobody accepted are kept for so long.
 const OLD_KEY_LIFETIME: Duration = Duration::from_secs(3);
 
+/// What fits beside the last handshake message, bytes of frames; a longer early packet is not kept.
+const MAX_EARLY: usize = 920;
+
 /// The early packet of a newcomer: its frames, opened.
 #[derive(Debug)]
 pub struct Early {
@@ -72,7 +75,7 @@ impl Newcomer {
         loop {
             match frames.next_frame() {
                 Ok(Some(Frame::Close { .. })) => return Ok(Word::Cancelled),
-                Ok(Some(Frame::Message(_))) if self.early.is_none() => {
+                Ok(Some(Frame::Message(_))) if self.early.is_none() && plaintext.len() <= MAX_EARLY => {
                     self.early = Some(Early { number: opened.number, frames: plaintext.into() });
                     return Ok(Word::Waits);
                 }
@@ -102,5 +105,21 @@ impl Newcomer {
     /// Is something to be sent?
     pub fn wants_transmit(&self) -> bool {
         self.hold_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_costs_at_most_four_kilobytes() {
+        // Keys keep a second one for the peer's next key on the heap; a newcomer never has a third.
+        const KEY_ON_HEAP: usize = 560;
+        let session = size_of::<crate::session::Session>();
+        // Slot, routes, send budget and timer, generously.
+        const ENTRIES: usize = 256;
+        let all = size_of::<Newcomer>() + KEY_ON_HEAP + MAX_EARLY + session + ENTRIES;
+        assert!(all <= 4_096, "{all} bytes: newcomer {}, session {session}", size_of::<Newcomer>());
     }
 }

@@ -81,8 +81,8 @@ pub struct Recovery<T> {
     delivered: u64,
     delivered_at: Instant,
     first_sent_at: Instant,
-    /// Up to this much delivered, samples say what the app sent, not what the path carries.
-    app_limited_until: u64,
+    /// Until more than this is delivered, samples say what the app sent, not what the path carries.
+    app_limited_until: Option<u64>,
     lost_packets: u64,
     spare: Vec<Vec<T>>,
 }
@@ -108,7 +108,7 @@ impl<T: Copy> Recovery<T> {
             delivered: 0,
             delivered_at: Instant::ZERO,
             first_sent_at: Instant::ZERO,
-            app_limited_until: 0,
+            app_limited_until: None,
             lost_packets: 0,
             spare: Vec::new(),
         }
@@ -210,7 +210,7 @@ impl<T: Copy> Recovery<T> {
     /// The sender has nothing more to say although it might: rate samples are of the app's making.
     pub fn note_app_limited(&mut self) {
         if self.has_window() {
-            self.app_limited_until = (self.delivered + self.in_flight).max(1);
+            self.app_limited_until = Some(self.delivered + self.in_flight);
         }
     }
 
@@ -237,7 +237,7 @@ impl<T: Copy> Recovery<T> {
             at: now,
             size: size as u32,
             settled: !ack_eliciting,
-            app_limited: self.app_limited_until > self.delivered,
+            app_limited: self.app_limited_until.is_some(),
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             first_sent_at: self.first_sent_at,
@@ -337,6 +337,7 @@ impl<T: Copy> Recovery<T> {
 
     fn sample_rate(&mut self, now: Instant, newest: usize, newly: u64, lost_bytes: u64) {
         self.delivered += newly;
+        self.app_limited_until = self.app_limited_until.filter(|until| self.delivered <= *until);
         self.delivered_at = now;
         let packet = &self.sent[newest];
         self.first_sent_at = packet.at;
