@@ -55,7 +55,7 @@ check-lint:
 	@$(CHECK) "clippy, no warnings" cargo clippy --workspace --all-targets --locked -- -D warnings
 
 test-rust:
-	@tools/ensure.sh cargo cc g++ readelf
+	@tools/ensure.sh cargo cc g++ readelf gcc-m32
 	cargo test --workspace --locked --no-fail-fast
 
 test-examples: examples

@@ -32,7 +32,7 @@ chat_delivers_both_ways_after_the_request_is_accepted() {
     say bert "hello anna"
     wait_for anna "1002: hello anna"
     say anna /info
-    wait_for anna "1002: connected"
+    wait_for anna "1002: SNM_STATE_CONNECTED"
     say anna /quit
     finish anna
     wait_for bert "* 1001 is gone"

@@ -11,6 +11,11 @@ package_of() {
     esac
 }
 
+# gcc-m32 is no command but an ability: to compile for 32 bit on x86_64. Elsewhere nothing asks for it.
+compiles_for_32_bit() {
+    [ "$(uname -m)" != x86_64 ] || echo '#include <stdint.h>' | gcc -m32 -fsyntax-only -xc - 2>/dev/null
+}
+
 missing=()
 for command in "$@"; do
     if [ "$command" = cargo ]; then
@@ -19,6 +24,8 @@ for command in "$@"; do
             echo "    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2
             exit 1
         }
+    elif [ "$command" = gcc-m32 ]; then
+        compiles_for_32_bit || missing+=(gcc-multilib)
     elif ! command -v "$command" >/dev/null; then
         missing+=("$(package_of "$command")")
     fi

@@ -323,6 +323,7 @@ impl Endpoint {
             self.end_slot(now, slot);
             return;
         }
+        entry.session.publish();
         let ids = entry.session.connection_ids();
         if ids != entry.routed {
             for id in std::mem::replace(&mut entry.routed, ids).into_iter().flatten() {

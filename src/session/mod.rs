@@ -447,11 +447,10 @@ impl Session {
             }
             State::Ended => {}
         }
-        self.publish();
     }
 
     /// Tells sending threads how long a message waits.
-    fn publish(&self) {
+    pub fn publish(&self) {
         if let Some(transport) = &self.transport {
             self.cell.set_queue_delay_us(transport.queue_delay().as_micros() as u64);
         }

@@ -19,6 +19,9 @@ const PACKET_THRESHOLD: u64 = 3;
 /// A probe timeout doubles at most so often.
 const MAX_BACKOFF: u32 = 2;
 
+/// A longer delay of an acknowledgement is not believed.
+const MOST_ACK_DELAY: Duration = Duration::from_secs(1);
+
 /// Packets a probe timeout lets out regardless of the window.
 const PROBE_PACKETS: u32 = 2;
 
@@ -293,7 +296,8 @@ impl<T: Copy> Recovery<T> {
             self.largest_acked = Some(ack.largest);
             if newest.is_some_and(|i| self.first + i as u64 == ack.largest) {
                 let at = self.sent[(ack.largest - self.first) as usize].at;
-                let delay = Duration::from_micros(ack.delay_us).min(MAX_ACK_DELAY);
+                // A busy peer may wake late; the minimum seen bounds what is believed.
+                let delay = Duration::from_micros(ack.delay_us).min(MOST_ACK_DELAY);
                 self.rtt.sample(now.saturating_since(at), delay);
             }
         }
