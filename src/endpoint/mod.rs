@@ -2,7 +2,7 @@
 //!
 //! Decides which session a call or a datagram belongs to, who may enter, and what the app is told. The
 //! six calls are here ([`Endpoint::send`] and its neighbours), datagrams come in by `incoming.rs`, sessions
-//! come and go in `table.rs`. Every limit of an endpoint stands beside the table it bounds.
+//! come and go in `table.rs`, and `tuning.rs` changes what they run with. Every limit of an endpoint stands beside the table it bounds.
 
 mod agenda;
 pub mod config;
@@ -15,6 +15,7 @@ mod loopback;
 pub mod mailbox;
 mod strangers;
 mod table;
+mod tuning;
 
 use crate::crypto::cookie::ResetKey;
 use crate::crypto::identity::Identity;
@@ -25,12 +26,11 @@ use crate::ids::{Channel, ConnectionId, SteamId};
 use crate::machine::{Datagram, Machine, Transmit, TransmitBuf};
 use crate::session::farewell::Farewell;
 use crate::session::local::Local;
-use crate::session::{Session, reason};
-use crate::settings::Settings;
+use crate::session::reason;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::Delivery;
 use agenda::{Agenda, Task};
-use config::{Config, ConfigError, PeerOverrides, Scope, Value};
+use config::{Config, ConfigError, PeerOverrides};
 use events::{Event, Events};
 use faults::Link;
 use lanes::{Outgoing, PeerTable, charge};
@@ -448,146 +448,6 @@ impl Endpoint {
         }
         self.touch(now, slot);
         true
-    }
-
-    /// Higher first, equal share fairly; 0 by default.
-    ///
-    /// # Errors
-    /// Too many channels with a priority of their own.
-    pub fn set_channel_priority(&mut self, channel: Channel, priority: i32) -> Result<(), SendError> {
-        if self.priorities.len() >= MAX_PRIORITIES && !self.priorities.contains_key(&channel) {
-            return Err(SendError::LimitExceeded("at most 4096 channels have a priority of their own"));
-        }
-        self.priorities.insert(channel, priority);
-        for slot in self.slots.iter_mut().flatten() {
-            slot.session.set_priority(channel, priority);
-        }
-        Ok(())
-    }
-
-    fn settings_for(&self, peer: SteamId) -> Settings {
-        self.config.settings_for(self.overrides.get(&peer))
-    }
-
-    /// Changes a live setting.
-    ///
-    /// # Errors
-    /// See [`ConfigError`].
-    pub fn set_config(&mut self, now: Instant, key: i32, value: Value<'_>) -> Result<(), ConfigError> {
-        let seed_before = self.config.faults.seed;
-        self.config.set(key, value, Scope::Live)?;
-        if self.config.faults.seed != seed_before {
-            self.fault_seed = self.config.faults.seed;
-            self.fault_send = None;
-            self.fault_recv = None;
-        }
-        self.apply_faults();
-        for slot in 0..self.slots.len() {
-            self.apply_settings(now, slot);
-        }
-        Ok(())
-    }
-
-    /// Changes a setting for one peer; it outlives the session.
-    ///
-    /// # Errors
-    /// See [`ConfigError`].
-    pub fn set_peer_config(
-        &mut self,
-        now: Instant,
-        peer: SteamId,
-        key: i32,
-        value: Value<'_>,
-    ) -> Result<(), ConfigError> {
-        if peer.0 == 0 {
-            return Err(ConfigError::Invalid("steam id 0 is nobody".to_owned()));
-        }
-        if self.overrides.len() >= MAX_KNOWN_PEERS && !self.overrides.contains_key(&peer) {
-            return Err(ConfigError::Limit("at most 65536 peers have settings of their own".to_owned()));
-        }
-        let mut overrides = self.overrides.get(&peer).cloned().unwrap_or_default();
-        overrides.set(&self.config, key, value)?;
-        if !overrides.is_empty() {
-            self.overrides.insert(peer, overrides);
-        }
-        if let Some(slot) = self.by_peer.get(&peer).copied() {
-            self.apply_settings(now, slot);
-        }
-        Ok(())
-    }
-
-    /// Forgets the settings of one peer.
-    pub fn reset_peer(&mut self, now: Instant, peer: SteamId) {
-        self.overrides.remove(&peer);
-        if let Some(slot) = self.by_peer.get(&peer).copied() {
-            self.apply_settings(now, slot);
-        }
-    }
-
-    fn apply_settings(&mut self, now: Instant, slot: usize) {
-        let Some(peer) = self.session(slot).map(Session::peer) else {
-            return;
-        };
-        let settings = self.settings_for(peer);
-        if let Some(session) = self.session_mut(slot) {
-            session.set_settings(settings);
-        }
-        self.touch(now, slot);
-    }
-
-    fn apply_faults(&mut self) {
-        let faults = &self.config.faults;
-        let apply = |link: &mut Option<Box<Link>>, settings: &faults::Direction, seed: u64| match link {
-            Some(link) => link.set(settings.clone()),
-            None if !settings.is_clean() => *link = Some(Box::new(Link::new(settings.clone(), seed))),
-            None => {}
-        };
-        apply(&mut self.fault_send, &faults.send, self.fault_seed);
-        apply(&mut self.fault_recv, &faults.recv, self.fault_seed ^ u64::MAX);
-    }
-
-    /// Adds an address under which `peer` may be reached.
-    ///
-    /// # Errors
-    /// The table is full.
-    pub fn add_peer_address(&mut self, now: Instant, peer: SteamId, address: SocketAddr) -> Result<(), SendError> {
-        if peer.0 == 0 || address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
-            return Err(SendError::InvalidParam("nobody can be reached there"));
-        }
-        if self.book.len() >= MAX_KNOWN_PEERS && !self.book.contains_key(&peer) {
-            return Err(SendError::LimitExceeded("the address book holds at most 65536 peers"));
-        }
-        let addresses = self.book.entry(peer).or_default();
-        if !addresses.contains(&address) {
-            if addresses.len() >= MAX_ADDRESSES {
-                return Err(SendError::LimitExceeded("a peer has at most 16 addresses"));
-            }
-            addresses.push(address);
-        }
-        if let Some(slot) = self.by_peer.get(&peer).copied()
-            && self.session(slot).is_some_and(Session::is_opening)
-        {
-            self.dial_known_addresses(now, slot);
-            self.touch(now, slot);
-        }
-        Ok(())
-    }
-
-    /// Forgets the addresses of `peer`.
-    pub fn remove_peer_address(&mut self, _now: Instant, peer: SteamId) {
-        self.book.remove(&peer);
-    }
-
-    /// Interfaces changed: every path is proven anew.
-    pub fn handle_network_change(&mut self, now: Instant) {
-        for slot in 0..self.slots.len() {
-            let Endpoint { slots, book, random, .. } = self;
-            if let Some(entry) = &mut slots[slot] {
-                let known = book.get(&entry.session.peer()).map(Vec::as_slice).unwrap_or_default();
-                entry.session.handle_network_change(known, random);
-                self.touch(now, slot);
-            }
-        }
     }
 
     /// The socket refused a datagram to `remote` for good (host or network unreachable). Nobody is

@@ -16,6 +16,7 @@
 
 pub mod connection;
 pub mod dial;
+mod ending;
 pub mod farewell;
 pub mod hello;
 mod live;
@@ -23,6 +24,7 @@ pub mod local;
 mod meter;
 pub mod newcomer;
 mod opening;
+mod pending;
 pub mod reason;
 
 use crate::crypto::random::Random;
@@ -32,7 +34,7 @@ use crate::machine::{Transmit, TransmitBuf};
 use crate::settings::Settings;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::cell::PeerCell;
-use crate::transport::{Control, Delivery, Transport};
+use crate::transport::{Delivery, Transport};
 use crate::wire::packet::{DataHeader, MAX_DATA_HEADER, TAG_SIZE};
 use connection::Connection;
 use dial::Dial;
@@ -374,31 +376,6 @@ impl Session {
         }
     }
 
-    /// The app accepts, or sends, which is the same.
-    pub fn accept(&mut self, now: Instant, ctx: &mut Context<'_>) {
-        if !self.is_pending() {
-            self.renew(now);
-            return;
-        }
-        let State::Pending { newcomer, .. } = std::mem::replace(&mut self.state, State::Ended) else {
-            return;
-        };
-        self.transport = Some(Box::new(Transport::new(&self.settings, self.cell.clone())));
-        self.adopt(now, newcomer, ctx);
-    }
-
-    /// Data flows over a connection the peer began.
-    pub fn adopt(&mut self, now: Instant, newcomer: Box<Newcomer>, ctx: &mut Context<'_>) {
-        let Newcomer { connection, early, next_number, .. } = *newcomer;
-        self.begin_connection(&connection, next_number);
-        self.connect(now, connection);
-        let Some(transport) = &mut self.transport else { return };
-        transport.push_control(Control::Accept);
-        if let (Some(early), Some(from)) = (early, self.address()) {
-            self.handle_frames(now, from, early.number, &early.frames, ctx);
-        }
-    }
-
     fn begin_connection(&mut self, connection: &Connection, next_number: u64) {
         let room = packet_room(&self.settings, connection);
         if let Some(transport) = &mut self.transport {
@@ -416,37 +393,6 @@ impl Session {
         self.cell.set_open(true);
     }
 
-    /// The app ends it. The peer is told; queued data is dropped.
-    pub fn close(&mut self, now: Instant, reason: i32, text: &str) {
-        self.say_farewell(now, Some((reason, text)));
-        self.state = State::Ended;
-        self.drop_transport();
-    }
-
-    /// Leaves a [`Farewell`] with the keys, if there are any: a CLOSE, or the answer to one.
-    fn say_farewell(&mut self, now: Instant, close: Option<(i32, &str)>) {
-        let rtt = self.transport.as_ref().and_then(|t| t.rtt());
-        let number = self.transport.as_ref().map_or(0, |t| t.next_number().0);
-        let (connection, number) = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Opening(opening) => match opening.into_connection() {
-                Some(connection) => (connection, number),
-                None => return,
-            },
-            State::Pending { newcomer, .. } => (newcomer.connection, newcomer.next_number),
-            State::Connected(live) => (live.connection, number),
-            State::Failed { .. } | State::Ended => return,
-        };
-        self.farewell = Some(Box::new(match close {
-            Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
-            None => Farewell::closed(now, connection, number),
-        }));
-    }
-
-    fn drop_transport(&mut self) {
-        self.cell.set_open(false);
-        self.transport = None;
-    }
-
     /// What the session leaves behind when it ends, for the endpoint to carry on.
     pub fn take_farewell(&mut self) -> Option<Box<Farewell>> {
         self.farewell.take()
@@ -455,85 +401,6 @@ impl Session {
     /// What the endpoint has to act on, oldest first.
     pub fn take_outcomes(&mut self) -> Vec<Outcome> {
         std::mem::take(&mut self.outcomes)
-    }
-
-    /// The session fails, the app is told, the peer as well if there are keys.
-    pub fn fail(&mut self, now: Instant, state: i32, reason: i32, text: impl Into<String>) {
-        let text = text.into();
-        let address = self.address();
-        self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
-        self.drop_transport();
-        let ending = Ending { state, reason, text };
-        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address };
-        self.outcomes.push(Outcome::Failed(ending));
-    }
-
-    /// The peer says it is over.
-    fn handle_close(&mut self, now: Instant, reason: i32, text: &str) {
-        let was_connected = self.is_connected();
-        if !was_connected || !reason::is_a_wish(reason) {
-            self.fail(now, 4, reason, text);
-            return;
-        }
-        let address = self.address();
-        let mut held = self.transport.as_mut().map(|t| t.take_unacknowledged()).unwrap_or_default();
-        self.say_farewell(now, None);
-        self.drop_transport();
-        if held.is_empty() {
-            self.outcomes.push(Outcome::Ended);
-        } else if reason == reason::IDLE {
-            // Everything held was sent after we agreed to end, and the peer took none of it.
-            self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
-        } else {
-            let ending = Ending { state: 4, reason, text: text.to_owned() };
-            self.state = State::Failed { ending, at: now, once: true, address };
-        }
-    }
-
-    /// The peer proves it has lost the session.
-    pub fn handle_reset(&mut self, now: Instant) {
-        if let State::Connected(live) = &mut self.state {
-            if let Some(challenger) = live.challenger.take() {
-                self.replace(challenger.newcomer);
-                return;
-            }
-            self.fail(now, 5, reason::NO_CONNECTION, "The peer does not know the session any more (restarted?)");
-            self.farewell = None; // there is nobody to tell
-        }
-    }
-
-    /// The old incarnation of the peer is dead, a new one knocks.
-    fn replace(&mut self, newcomer: Box<Newcomer>) {
-        let lost_data = self.transport.as_ref().is_some_and(|t| t.holds_reliable());
-        self.state = State::Ended;
-        self.drop_transport();
-        self.outcomes.push(Outcome::Replaced { newcomer, lost_data });
-    }
-
-    /// A complete handshake of the same peer while this session lives: it may be a restart.
-    pub fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>) {
-        if let State::Connected(live) = &mut self.state {
-            live.challenge(now, newcomer);
-            if let Some(transport) = &mut self.transport {
-                transport.ping();
-            }
-        }
-    }
-
-    /// The last handshake message came again: our HOLD was lost. It is not verified a second time, so it
-    /// does no more than repeat that.
-    ///
-    /// # Errors
-    /// Nobody waits for a HOLD.
-    pub fn handle_repeated_finish(&mut self, now: Instant, destination: ConnectionId) -> Result<(), Dropped> {
-        let waiting = match &mut self.state {
-            State::Pending { newcomer, .. } => Some(newcomer),
-            State::Connected(live) => live.challenger.as_mut().map(|c| &mut c.newcomer),
-            _ => None,
-        };
-        let newcomer = waiting.filter(|n| n.connection.local == destination).ok_or(Dropped::Stale)?;
-        newcomer.handle_repeat(now);
-        Ok(())
     }
 
     /// Takes a data packet routed to this session.
@@ -582,26 +449,6 @@ impl Session {
         }
     }
 
-    fn handle_pending_timeout(&mut self, now: Instant) {
-        let patience = self.pending_patience();
-        let State::Pending { newcomer, since, posted_at } = &mut self.state else { return };
-        if *since + patience <= now {
-            self.state = State::Ended;
-            self.outcomes.push(Outcome::Ended);
-        } else if *posted_at + REQUEST_AGAIN <= now {
-            *posted_at = now;
-            // Only while the requester still says that it waits.
-            if newcomer.heard_at + REQUEST_AGAIN > now {
-                self.outcomes.push(Outcome::Requested);
-            }
-        }
-    }
-
-    /// The requester gives up after its own TIMEOUT_INITIAL and says so; it may also have been killed.
-    fn pending_patience(&self) -> Duration {
-        self.settings.timeout_initial + Duration::from_secs(1)
-    }
-
     /// Tells sending threads how long a message waits.
     pub fn publish(&self) {
         if let Some(transport) = &self.transport {
@@ -628,7 +475,7 @@ impl Session {
             State::Pending { newcomer, .. } if newcomer.wants_transmit() => Some(Deadline::new(now, Why::Transmit)),
             State::Pending { posted_at, since, .. } => {
                 let ends_at = *since + self.pending_patience();
-                Some(Deadline::new(ends_at.min(*posted_at + REQUEST_AGAIN), Why::Session))
+                Some(Deadline::new(ends_at.min(*posted_at + pending::REQUEST_AGAIN), Why::Session))
             }
             State::Connected(live) => {
                 let own = live.poll_timeout(now, &self.settings);
@@ -673,9 +520,6 @@ impl Session {
         }
     }
 }
-
-/// A request is raised again so often while the requester waits.
-const REQUEST_AGAIN: Duration = Duration::from_secs(5);
 
 /// What one of our packets holds, bytes of frames.
 fn packet_room(settings: &Settings, connection: &Connection) -> usize {

@@ -1,0 +1,92 @@
+//! How a session ends: by the app's wish, by the peer's, by a fault, or because the peer was restarted.
+
+use super::farewell::Farewell;
+use super::newcomer::Newcomer;
+use super::{Ending, Outcome, Session, State, reason};
+use crate::time::Instant;
+
+impl Session {
+    /// The app ends it. The peer is told; queued data is dropped.
+    pub fn close(&mut self, now: Instant, reason: i32, text: &str) {
+        self.say_farewell(now, Some((reason, text)));
+        self.state = State::Ended;
+        self.drop_transport();
+    }
+
+    /// Leaves a [`Farewell`] with the keys, if there are any: a CLOSE, or the answer to one.
+    pub(super) fn say_farewell(&mut self, now: Instant, close: Option<(i32, &str)>) {
+        let rtt = self.transport.as_ref().and_then(|t| t.rtt());
+        let number = self.transport.as_ref().map_or(0, |t| t.next_number().0);
+        let (connection, number) = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Opening(opening) => match opening.into_connection() {
+                Some(connection) => (connection, number),
+                None => return,
+            },
+            State::Pending { newcomer, .. } => (newcomer.connection, newcomer.next_number),
+            State::Connected(live) => (live.connection, number),
+            State::Failed { .. } | State::Ended => return,
+        };
+        self.farewell = Some(Box::new(match close {
+            Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
+            None => Farewell::closed(now, connection, number),
+        }));
+    }
+
+    pub(super) fn drop_transport(&mut self) {
+        self.cell.set_open(false);
+        self.transport = None;
+    }
+
+    /// The session fails, the app is told, the peer as well if there are keys.
+    pub fn fail(&mut self, now: Instant, state: i32, reason: i32, text: impl Into<String>) {
+        let text = text.into();
+        let address = self.address();
+        self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
+        self.drop_transport();
+        let ending = Ending { state, reason, text };
+        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address };
+        self.outcomes.push(Outcome::Failed(ending));
+    }
+
+    /// The peer says it is over.
+    pub(super) fn handle_close(&mut self, now: Instant, reason: i32, text: &str) {
+        let was_connected = self.is_connected();
+        if !was_connected || !reason::is_a_wish(reason) {
+            self.fail(now, 4, reason, text);
+            return;
+        }
+        let address = self.address();
+        let mut held = self.transport.as_mut().map(|t| t.take_unacknowledged()).unwrap_or_default();
+        self.say_farewell(now, None);
+        self.drop_transport();
+        if held.is_empty() {
+            self.outcomes.push(Outcome::Ended);
+        } else if reason == reason::IDLE {
+            // Everything held was sent after we agreed to end, and the peer took none of it.
+            self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
+        } else {
+            let ending = Ending { state: 4, reason, text: text.to_owned() };
+            self.state = State::Failed { ending, at: now, once: true, address };
+        }
+    }
+
+    /// The peer proves it has lost the session.
+    pub fn handle_reset(&mut self, now: Instant) {
+        if let State::Connected(live) = &mut self.state {
+            if let Some(challenger) = live.challenger.take() {
+                self.replace(challenger.newcomer);
+                return;
+            }
+            self.fail(now, 5, reason::NO_CONNECTION, "The peer does not know the session any more (restarted?)");
+            self.farewell = None; // there is nobody to tell
+        }
+    }
+
+    /// The old incarnation of the peer is dead, a new one knocks.
+    pub(super) fn replace(&mut self, newcomer: Box<Newcomer>) {
+        let lost_data = self.transport.as_ref().is_some_and(|t| t.holds_reliable());
+        self.state = State::Ended;
+        self.drop_transport();
+        self.outcomes.push(Outcome::Replaced { newcomer, lost_data });
+    }
+}

@@ -1,0 +1,85 @@
+//! A session the peer began: from its complete handshake to the app's yes; and a new incarnation of a
+//! connected peer, which may end as one.
+
+use super::newcomer::Newcomer;
+use super::{Context, Outcome, Session, State};
+use crate::drops::Dropped;
+use crate::ids::ConnectionId;
+use crate::time::{Duration, Instant};
+use crate::transport::{Control, Transport};
+
+/// A request is raised again so often while the requester waits.
+pub(super) const REQUEST_AGAIN: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// The app accepts, or sends, which is the same.
+    pub fn accept(&mut self, now: Instant, ctx: &mut Context<'_>) {
+        if !self.is_pending() {
+            self.renew(now);
+            return;
+        }
+        let State::Pending { newcomer, .. } = std::mem::replace(&mut self.state, State::Ended) else {
+            return;
+        };
+        self.transport = Some(Box::new(Transport::new(&self.settings, self.cell.clone())));
+        self.adopt(now, newcomer, ctx);
+    }
+
+    /// Data flows over a connection the peer began.
+    pub fn adopt(&mut self, now: Instant, newcomer: Box<Newcomer>, ctx: &mut Context<'_>) {
+        let Newcomer { connection, early, next_number, .. } = *newcomer;
+        self.begin_connection(&connection, next_number);
+        self.connect(now, connection);
+        let Some(transport) = &mut self.transport else { return };
+        transport.push_control(Control::Accept);
+        if let (Some(early), Some(from)) = (early, self.address()) {
+            self.handle_frames(now, from, early.number, &early.frames, ctx);
+        }
+    }
+
+    /// A complete handshake of the same peer while this session lives: it may be a restart.
+    pub fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>) {
+        if let State::Connected(live) = &mut self.state {
+            live.challenge(now, newcomer);
+            if let Some(transport) = &mut self.transport {
+                transport.ping();
+            }
+        }
+    }
+
+    /// The last handshake message came again: our HOLD was lost. It is not verified a second time, so it
+    /// does no more than repeat that.
+    ///
+    /// # Errors
+    /// Nobody waits for a HOLD.
+    pub fn handle_repeated_finish(&mut self, now: Instant, destination: ConnectionId) -> Result<(), Dropped> {
+        let waiting = match &mut self.state {
+            State::Pending { newcomer, .. } => Some(newcomer),
+            State::Connected(live) => live.challenger.as_mut().map(|c| &mut c.newcomer),
+            _ => None,
+        };
+        let newcomer = waiting.filter(|n| n.connection.local == destination).ok_or(Dropped::Stale)?;
+        newcomer.handle_repeat(now);
+        Ok(())
+    }
+
+    pub(super) fn handle_pending_timeout(&mut self, now: Instant) {
+        let patience = self.pending_patience();
+        let State::Pending { newcomer, since, posted_at } = &mut self.state else { return };
+        if *since + patience <= now {
+            self.state = State::Ended;
+            self.outcomes.push(Outcome::Ended);
+        } else if *posted_at + REQUEST_AGAIN <= now {
+            *posted_at = now;
+            // Only while the requester still says that it waits.
+            if newcomer.heard_at + REQUEST_AGAIN > now {
+                self.outcomes.push(Outcome::Requested);
+            }
+        }
+    }
+
+    /// The requester gives up after its own TIMEOUT_INITIAL and says so; it may also have been killed.
+    pub(super) fn pending_patience(&self) -> Duration {
+        self.settings.timeout_initial + Duration::from_secs(1)
+    }
+}
