@@ -11,8 +11,9 @@ use crate::time::Instant;
 use crate::wire::packet::{DataHeader, Packet, Protocol, Reset};
 use std::net::SocketAddr;
 
-/// A stray packet shorter than this gets no reset: the answer must be smaller than the question.
-const LEAST_STRAY: usize = 40;
+/// A stray packet shorter than this gets no reset: the answer must be smaller than the question. A bare PING
+/// is longer.
+const LEAST_STRAY: usize = 22;
 
 impl Endpoint {
     /// Lets in what the injected faults held back and is due now.
@@ -96,6 +97,10 @@ impl Endpoint {
                 if self.strangers.knows(destination) {
                     let newcomer = self.strangers.handle_finish(now, from, &finish, &self.local)?;
                     self.handle_newcomer(now, newcomer)?;
+                } else if let Some(farewell) = self.farewells.get_mut(&destination) {
+                    farewell.handle_repeat(now);
+                    self.touch_farewell(now, destination);
+                    return Ok(());
                 } else {
                     let slot = self.routes.get(&destination).copied().ok_or(Dropped::UnknownConnection)?;
                     let repeated = self.with_context(now, slot, |s, _| s.handle_repeated_finish(now, destination));

@@ -54,7 +54,7 @@ impl Loopback {
     ) -> Result<(), SendError> {
         self.renew(now);
         let reliable = send_flags & flags::RELIABLE != 0;
-        let (bytes, messages) = mailbox.unread_of(self.me);
+        let (bytes, messages) = mailbox.unread_of(self.key);
         let full = bytes + payload.len() as u64 > u64::from(settings.recv_buffer_size).max(payload.len() as u64)
             || messages >= u64::from(settings.recv_buffer_messages);
         if reliable && full {

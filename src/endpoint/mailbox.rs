@@ -78,8 +78,18 @@ struct Queue {
     base: u64,
 }
 
+/// Unread messages of ended sessions: more than this and the oldest session's go.
+const MAX_ORPHANED_BYTES: u64 = 16 << 20;
+
+/// The same in messages.
+const MAX_ORPHANED_MESSAGES: u64 = 65_536;
+
 #[derive(Debug, Default)]
 struct Account {
+    unread_bytes: u64,
+    unread_messages: u64,
+    /// The session is gone; the account goes with its last message.
+    ended: bool,
     unreliable_bytes: u64,
     unreliable_messages: u64,
     /// Positions of unreliable messages, oldest first, by channel.
@@ -96,6 +106,9 @@ struct Account {
 struct Inner {
     channels: BTreeMap<Channel, Queue>,
     accounts: BTreeMap<SessionKey, Account>,
+    /// Unread of ended sessions.
+    orphaned_bytes: u64,
+    orphaned_messages: u64,
 }
 
 /// All received and unread messages of one endpoint.
@@ -115,7 +128,7 @@ impl Mailbox {
     /// Puts a session's messages in. Returns how many unreliable ones were dropped for want of room.
     pub fn deliver(&self, now: Instant, origin: &Origin, deliveries: impl Iterator<Item = Delivery>) -> u64 {
         let mut inner = self.lock();
-        let Inner { channels, accounts } = &mut *inner;
+        let Inner { channels, accounts, .. } = &mut *inner;
         let account = accounts.entry(origin.session).or_default();
         account.limits = Some(origin.limits);
         let (mut added, mut dropped) = (0usize, 0u64);
@@ -126,6 +139,9 @@ impl Mailbox {
                 dropped += gone.count;
                 added = added.wrapping_sub(gone.unread);
                 if gone.refused {
+                    if queue.entries.is_empty() {
+                        channels.remove(&channel);
+                    }
                     continue;
                 }
                 account.unreliable.entry(channel).or_default().push_back(queue.base + queue.entries.len() as u64);
@@ -133,6 +149,8 @@ impl Mailbox {
                 account.unreliable_messages += 1;
             }
             added = added.wrapping_add(1);
+            account.unread_bytes += payload.len() as u64;
+            account.unread_messages += 1;
             queue.entries.push_back(Some(Entry {
                 session: origin.session,
                 message: Message {
@@ -157,7 +175,7 @@ impl Mailbox {
             return 0;
         }
         let mut inner = self.lock();
-        let Inner { channels, accounts } = &mut *inner;
+        let Inner { channels, accounts, orphaned_bytes, orphaned_messages } = &mut *inner;
         let Some(queue) = channels.get_mut(&channel) else {
             return 0;
         };
@@ -173,6 +191,13 @@ impl Mailbox {
             if let Some(account) = accounts.get_mut(&session) {
                 account.note_taken(channel, &message, true);
                 urgent |= account.is_urgent();
+                if account.ended {
+                    *orphaned_bytes -= message.payload.len() as u64;
+                    *orphaned_messages -= 1;
+                    if account.unread_messages == 0 {
+                        accounts.remove(&session);
+                    }
+                }
             }
             out.push(message);
             taken += 1;
@@ -201,20 +226,7 @@ impl Mailbox {
     /// Gives up the unread messages of `peer`, on one channel or on all.
     pub fn discard(&self, peer: SteamId, only: Option<Channel>) {
         let mut inner = self.lock();
-        let Inner { channels, accounts } = &mut *inner;
-        let mut gone = 0;
-        for (channel, queue) in channels.iter_mut().filter(|(c, _)| only.is_none_or(|o| o == **c)) {
-            for slot in queue.entries.iter_mut().filter(|s| s.as_ref().is_some_and(|e| e.message.from == peer)) {
-                if let Some(Entry { session, message }) = slot.take() {
-                    gone += 1;
-                    if let Some(account) = accounts.get_mut(&session) {
-                        account.note_taken(*channel, &message, false);
-                    }
-                }
-            }
-            queue.trim();
-        }
-        channels.retain(|_, queue| !queue.entries.is_empty());
+        let gone = inner.discard(only, |entry| entry.message.from == peer);
         drop(inner);
         self.waiting.fetch_sub(gone, Ordering::AcqRel);
         self.wants_handling.store(true, Ordering::Release);
@@ -222,19 +234,17 @@ impl Mailbox {
 
     /// Says whether the session's peer waits for us to read: then every read counts at once.
     pub fn set_held_back(&self, session: SessionKey, held_back: bool) {
-        if let Some(account) = self.lock().accounts.get_mut(&session) {
-            account.held_back = held_back;
-            if held_back && !account.reads.is_empty() {
-                self.wants_handling.store(true, Ordering::Release);
-            }
+        let mut inner = self.lock();
+        let account = inner.accounts.entry(session).or_default();
+        account.held_back = held_back;
+        if held_back && !account.reads.is_empty() {
+            self.wants_handling.store(true, Ordering::Release);
         }
     }
 
     /// Unread bytes and messages of one session, for the loopback's own bound.
-    pub fn unread_of(&self, peer: SteamId) -> (u64, u64) {
-        let inner = self.lock();
-        let messages = inner.channels.values().flat_map(|q| q.entries.iter().flatten()).map(|e| &e.message);
-        messages.filter(|m| m.from == peer).fold((0, 0), |(b, n), m| (b + m.payload.len() as u64, n + 1))
+    pub fn unread_of(&self, session: SessionKey) -> (u64, u64) {
+        self.lock().accounts.get(&session).map_or((0, 0), |a| (a.unread_bytes, a.unread_messages))
     }
 
     /// What the app read since the last call, session by session.
@@ -242,7 +252,7 @@ impl Mailbox {
         self.wants_handling.store(false, Ordering::Release);
         let mut inner = self.lock();
         let mut all = Vec::new();
-        for (session, account) in &mut inner.accounts {
+        for (session, account) in inner.accounts.iter_mut().filter(|(_, a)| !a.ended) {
             account.read_bytes = 0;
             account.read_messages = 0;
             while let Some((channel, reads)) = account.reads.pop_first() {
@@ -252,13 +262,52 @@ impl Mailbox {
         all
     }
 
-    /// The session is gone: its unread messages stay, its account does not.
-    pub fn forget_session(&self, session: SessionKey) {
+    /// The session is gone: its unread messages stay, as long as all such together keep their bound. Returns how
+    /// many messages of the sessions longest gone were given up for that.
+    pub fn forget_session(&self, session: SessionKey) -> u64 {
         let mut inner = self.lock();
-        if let Some(account) = inner.accounts.remove(&session) {
-            // Unreliable messages that stay are bounded no more, and nothing is added to them.
-            drop(account);
+        let Some(account) = inner.accounts.get_mut(&session) else { return 0 };
+        if account.unread_messages == 0 {
+            inner.accounts.remove(&session);
+            return 0;
         }
+        account.ended = true;
+        let (bytes, messages) = (account.unread_bytes, account.unread_messages);
+        inner.orphaned_bytes += bytes;
+        inner.orphaned_messages += messages;
+        let mut gone = 0;
+        while inner.orphaned_bytes > MAX_ORPHANED_BYTES || inner.orphaned_messages > MAX_ORPHANED_MESSAGES {
+            let Some(oldest) = inner.accounts.iter().find(|(_, a)| a.ended).map(|(key, _)| *key) else { break };
+            gone += inner.discard(None, |entry| entry.session == oldest);
+        }
+        drop(inner);
+        self.waiting.fetch_sub(gone, Ordering::AcqRel);
+        gone as u64
+    }
+}
+
+impl Inner {
+    /// Takes out every message that `which` names, on one channel or on all; returns how many.
+    fn discard(&mut self, only: Option<Channel>, which: impl Fn(&Entry) -> bool) -> usize {
+        let mut gone = 0;
+        for (channel, queue) in self.channels.iter_mut().filter(|(c, _)| only.is_none_or(|o| o == **c)) {
+            for slot in queue.entries.iter_mut().filter(|s| s.as_ref().is_some_and(&which)) {
+                let Some(Entry { session, message }) = slot.take() else { continue };
+                gone += 1;
+                let Some(account) = self.accounts.get_mut(&session) else { continue };
+                account.note_taken(*channel, &message, false);
+                if account.ended {
+                    self.orphaned_bytes -= message.payload.len() as u64;
+                    self.orphaned_messages -= 1;
+                    if account.unread_messages == 0 {
+                        self.accounts.remove(&session);
+                    }
+                }
+            }
+            queue.trim();
+        }
+        self.channels.retain(|_, queue| !queue.entries.is_empty());
+        gone
     }
 }
 
@@ -284,6 +333,8 @@ impl Account {
             if let Some(entry) = slot.and_then(Option::take) {
                 self.unreliable_bytes -= entry.message.payload.len() as u64;
                 self.unreliable_messages -= 1;
+                self.unread_bytes -= entry.message.payload.len() as u64;
+                self.unread_messages -= 1;
                 gone.count += 1;
                 gone.unread += 1;
             }
@@ -295,6 +346,8 @@ impl Account {
     /// A message left the box; `front` when it was its queue's oldest.
     fn note_taken(&mut self, channel: Channel, message: &Message, front: bool) {
         let size = message.payload.len() as u64;
+        self.unread_bytes -= size;
+        self.unread_messages -= 1;
         let reads = self.reads.entry(channel).or_default();
         if message.reliable {
             reads.bytes += size;

@@ -24,6 +24,7 @@ use crate::crypto::random::Random;
 use crate::drops::{DropCounts, Dropped};
 use crate::ids::{Channel, ConnectionId, SteamId};
 use crate::machine::{Datagram, Machine, Transmit, TransmitBuf};
+use crate::session::Session;
 use crate::session::farewell::Farewell;
 use crate::session::local::Local;
 use crate::session::reason;
@@ -279,13 +280,17 @@ impl Endpoint {
         let slot = self.by_peer.get(&to).copied();
         let same = slot.filter(|s| self.session(*s).is_some_and(|session| Arc::ptr_eq(session.cell(), &cell)));
         match same {
-            Some(slot) if self.session(slot).is_some_and(|s| s.is_connected() && s.has_room_for(channel)) => {
-                self.push(now, slot, payload, send_flags, channel);
+            // It found room for one more channel before it took the lane.
+            Some(slot) if self.session(slot).is_some_and(Session::is_connected) => {
+                self.queue(now, slot, payload, send_flags, channel);
+                self.agenda.push_ready(Task::Session(slot));
             }
             _ => {
-                // The session ended between the call and now: as if it had been sent just after.
                 cell.release(charge(payload.len()));
-                if self.send(now, to, payload, send_flags, channel).is_err() {
+                // A session that failed meanwhile has taken the message with it: the app is told by the event, or
+                // by its next send. Otherwise it is as if it had been sent just after.
+                let failed = slot.and_then(|s| self.session(s)).is_some_and(|s| s.ending().is_some());
+                if failed || self.send(now, to, payload, send_flags, channel).is_err() {
                     self.drops.add(Dropped::SessionGone);
                 }
             }
@@ -293,12 +298,16 @@ impl Endpoint {
     }
 
     fn push(&mut self, now: Instant, slot: usize, payload: Box<[u8]>, send_flags: i32, channel: Channel) {
+        self.queue(now, slot, payload, send_flags, channel);
+        self.touch(now, slot);
+    }
+
+    fn queue(&mut self, now: Instant, slot: usize, payload: Box<[u8]>, send_flags: i32, channel: Channel) {
         let priority = self.priorities.get(&channel).copied().unwrap_or(0);
         if let Some(session) = self.session_mut(slot) {
             let no_nagle = send_flags & (flags::NO_NAGLE | flags::NO_DELAY) != 0;
             session.push(now, channel, send_flags & flags::RELIABLE != 0, no_nagle, payload, priority);
         }
-        self.touch(now, slot);
     }
 
     /// The slot of a session that takes a message for `to`: the live one, or one that begins now.
@@ -321,6 +330,9 @@ impl Endpoint {
                 return Ok(slot);
             }
             let once = session.fails_once();
+            if no_delay && send_flags & flags::AUTO_RESTART != 0 {
+                return Err(SendError::Ignored);
+            }
             if send_flags & flags::AUTO_RESTART == 0 {
                 if once {
                     self.remove(slot);

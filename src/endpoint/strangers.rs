@@ -15,11 +15,12 @@ use crate::session::local::Local;
 use crate::session::newcomer::Newcomer;
 use crate::settings::Settings;
 use crate::time::{Duration, Instant};
+use crate::transport::Windows;
 use crate::wire::packet::{Cookie, Finish, Hint, HintCode, Init, Response, WIRE_VERSION};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// Half-open handshakes at a time; more are dropped, their senders try again.
+/// Half-open handshakes at a time; one more takes the place of the oldest, whose sender tries again.
 pub const MAX_HALF_OPEN: usize = 256;
 
 /// With so many half-open, a cookie comes first.
@@ -34,6 +35,8 @@ const MAX_RESPONSES: u32 = 16;
 struct HalfOpen {
     noise: Responder,
     remote: ConnectionId,
+    /// What was told to be granted.
+    windows: Windows,
     session: SessionId,
     from: SocketAddr,
     response: Vec<u8>,
@@ -114,14 +117,20 @@ impl Strangers {
                 Cookie { destination: init.source, session: init.session, cookie }.encode(reply);
                 return Err(Dropped::CookieNeeded);
             }
-            if self.half_open.len() >= MAX_HALF_OPEN {
-                return Err(Dropped::TooManyStrangers);
+            // Who proves its address takes the place of who began longest ago: nobody can lock the others out
+            // for longer than it takes to come back.
+            if self.half_open.len() >= MAX_HALF_OPEN
+                && let Some(oldest) = self.half_open.iter().min_by_key(|(_, h)| h.expires_at).map(|(id, _)| *id)
+            {
+                self.remove(oldest);
             }
         }
         let prologue = Prologue::new(init.version, init.app, init.session);
         let mut noise = Responder::new(&local.static_key, prologue, &init.ephemeral, random);
         let mut ours = Vec::new();
-        hello::write(local, SessionId(random.next_u64()), ANYONE, settings, id, &mut ours);
+        let windows = Windows::of(settings);
+        let idle = settings.session_idle_timeout;
+        hello::write(local, SessionId(random.next_u64()), ANYONE, &windows, idle, id, &mut ours);
         let mut message = Vec::new();
         noise.write_response(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         Response { destination: init.source, source: id, message: &message }.encode(reply);
@@ -131,6 +140,7 @@ impl Strangers {
             HalfOpen {
                 noise,
                 remote: init.source,
+                windows,
                 session: init.session,
                 from,
                 response: reply.clone(),
@@ -162,6 +172,9 @@ impl Strangers {
         local: &Local,
     ) -> Result<Box<Newcomer>, Dropped> {
         let half = self.half_open.get_mut(&finish.destination).ok_or(Dropped::UnknownConnection)?;
+        if half.expires_at <= now {
+            return Err(Dropped::Stale);
+        }
         let mut payload = Vec::new();
         let (remote_static, split) =
             half.noise.read_finish(finish.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
@@ -172,7 +185,7 @@ impl Strangers {
         let keys = PacketKeys::new(&split, Aead::choose(local.aead_support, hello.aead));
         let rtt = (half.responses == 1).then(|| now.saturating_since(half.sent_at));
         let connection = Connection::new(finish.destination, half.remote, hello, keys, from, rtt);
-        Ok(Box::new(Newcomer::new(now, connection)))
+        Ok(Box::new(Newcomer::new(now, connection, half.windows)))
     }
 
     /// The handshake is complete, or refused.

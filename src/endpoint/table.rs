@@ -123,7 +123,9 @@ impl Endpoint {
         if let Some(token) = gone.reset {
             self.resets.remove(&token);
         }
-        self.mailbox.forget_session(gone.key);
+        for _ in 0..self.mailbox.forget_session(gone.key) {
+            self.drops.add(Dropped::SessionGone);
+        }
         self.agenda.forget(Task::Session(slot));
         self.free.push(slot);
     }
@@ -187,6 +189,7 @@ impl Endpoint {
                 return Ok(());
             }
             session.learn_address(from);
+            self.strangers.remove(id);
             self.touch(now, slot);
             return Err(Dropped::Stale);
         }
@@ -199,9 +202,16 @@ impl Endpoint {
             self.touch(now, slot);
             return Ok(());
         }
-        // Pending or failed: the newest request counts.
+        // Pending or failed: the newest request counts, if there is room for it.
+        if !session.is_pending() && self.pending_count() >= self.config.max_pending_requests as usize {
+            return Err(Dropped::TooManyStrangers);
+        }
         self.remove(slot);
         self.add_pending(now, peer, newcomer, settings)
+    }
+
+    fn pending_count(&self) -> usize {
+        self.slots.iter().flatten().filter(|s| s.session.is_pending()).count()
     }
 
     fn add_pending(
@@ -211,8 +221,7 @@ impl Endpoint {
         newcomer: Box<Newcomer>,
         settings: Settings,
     ) -> Result<(), Dropped> {
-        let pending = self.slots.iter().flatten().filter(|s| s.session.is_pending()).count();
-        if pending >= self.config.max_pending_requests as usize {
+        if self.pending_count() >= self.config.max_pending_requests as usize {
             return Err(Dropped::TooManyStrangers);
         }
         self.end_flushing(now, peer);
@@ -262,10 +271,8 @@ impl Endpoint {
 
     /// Takes over what an ended session still has to tell its peer.
     pub(super) fn carry_on_farewell(&mut self, now: Instant, slot: usize) {
-        let farewell = self.session_mut(slot).and_then(Session::take_farewell);
-        if let Some(farewell) = farewell {
-            self.add_farewell(now, farewell);
-        }
+        let farewells = self.session_mut(slot).map(Session::take_farewells).unwrap_or_default();
+        farewells.into_iter().for_each(|farewell| self.add_farewell(now, farewell));
     }
 
     fn add_farewell(&mut self, now: Instant, farewell: Box<Farewell>) {

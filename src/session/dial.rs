@@ -11,8 +11,8 @@ use crate::crypto::noise::{Initiator, Prologue, Split};
 use crate::crypto::random::Random;
 use crate::drops::Dropped;
 use crate::ids::{ConnectionId, SessionId, SteamId};
-use crate::settings::Settings;
 use crate::time::{Duration, Instant};
+use crate::transport::Windows;
 use crate::wire::packet::{Cookie, Hint, HintCode, Init, Response, WIRE_VERSION};
 use hello::{Disbelief, PeerHello, Side};
 use std::net::SocketAddr;
@@ -189,7 +189,8 @@ impl Dial {
         &mut self,
         now: Instant,
         local: &Local,
-        settings: &Settings,
+        windows: &Windows,
+        idle: Duration,
         from: SocketAddr,
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
@@ -210,7 +211,7 @@ impl Dial {
             Err(Disbelief::Malformed | Disbelief::NotForUs) => return Err(Dropped::BadHandshake),
         };
         let mut ours = Vec::new();
-        hello::write(local, self.session, self.peer, settings, self.local, &mut ours);
+        hello::write(local, self.session, self.peer, windows, idle, self.local, &mut ours);
         let mut message = Vec::new();
         let split = self.noise.write_finish(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         let target = self.targets.iter().find(|t| t.address == from && t.sent == 1);

@@ -23,13 +23,24 @@ impl Session {
                 None => return,
             },
             State::Pending { newcomer, .. } => (newcomer.connection, newcomer.next_number),
-            State::Connected(live) => (live.connection, number),
+            State::Connected(live) => {
+                if let Some((challenger, (reason, text))) = live.challenger.zip(close) {
+                    self.refuse(now, challenger.newcomer, reason, text);
+                }
+                (live.connection, number)
+            }
             State::Failed { .. } | State::Ended => return,
         };
-        self.farewell = Some(Box::new(match close {
+        self.farewells.push(Box::new(match close {
             Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
             None => Farewell::closed(now, connection, number),
         }));
+    }
+
+    /// Tells a newcomer that it is not let in.
+    pub(super) fn refuse(&mut self, now: Instant, newcomer: Box<Newcomer>, reason: i32, text: &str) {
+        let Newcomer { connection, next_number, .. } = *newcomer;
+        self.farewells.push(Box::new(Farewell::close(now, connection, next_number, reason, text, None)));
     }
 
     pub(super) fn drop_transport(&mut self) {
@@ -78,7 +89,7 @@ impl Session {
                 return;
             }
             self.fail(now, 5, reason::NO_CONNECTION, "The peer does not know the session any more (restarted?)");
-            self.farewell = None; // there is nobody to tell
+            self.farewells.clear(); // there is nobody to tell
         }
     }
 

@@ -104,6 +104,11 @@ impl Farewell {
         Ok(())
     }
 
+    /// The peer repeats its last handshake message: it has not understood yet.
+    pub fn handle_repeat(&mut self, now: Instant) {
+        self.next_at = Some(self.next_at.map_or(now, |at| at.min(now)));
+    }
+
     /// Has everything been said?
     pub fn is_over(&self, now: Instant) -> bool {
         self.ends_at <= now

@@ -3,7 +3,7 @@
 use super::local::Local;
 use crate::crypto::identity::verify_binding;
 use crate::ids::{ConnectionId, SessionId, SteamId};
-use crate::settings::Settings;
+use crate::time::Duration;
 use crate::transport::{MAX_ACK_DELAY, Windows};
 use crate::wire::identity::IdentityPayload;
 use crate::wire::packet::INIT_SIZE;
@@ -59,18 +59,18 @@ pub fn write(
     local: &Local,
     session: SessionId,
     intended: SteamId,
-    settings: &Settings,
+    windows: &Windows,
+    idle: Duration,
     connection: ConnectionId,
     out: &mut Vec<u8>,
 ) {
-    let windows = Windows::of(settings);
     let params = Params {
         max_message: windows.max_message,
         session_bytes: windows.session.0,
         session_messages: windows.session.1,
         channel_bytes: windows.channel.0,
         channel_messages: windows.channel.1,
-        idle_timeout_ms: settings.session_idle_timeout.as_millis().try_into().unwrap_or(u32::MAX),
+        idle_timeout_ms: idle.as_millis().try_into().unwrap_or(u32::MAX),
         aead: local.aead_support,
         reset_token: Some(local.reset_key.token(connection)),
         max_ack_delay_us: MAX_ACK_DELAY.as_micros() as u32,

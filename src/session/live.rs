@@ -1,7 +1,6 @@
 //! A connected session: its packets, its signs of life, its agreement to end, and the restarted peer.
 
 use super::connection::Connection;
-use super::farewell::Farewell;
 use super::newcomer::{Newcomer, Word};
 use super::{Context, Outcome, Session, State, reason};
 use crate::drops::Dropped;
@@ -42,14 +41,14 @@ pub(super) struct Idle {
     used_at: Instant,
     /// The peer said: not before then.
     not_before: Instant,
-    proposed: bool,
+    proposed_at: Option<Instant>,
 }
 
 impl Idle {
     /// Somebody uses it.
     pub(super) fn renew(&mut self, now: Instant) {
         self.used_at = now;
-        self.proposed = false;
+        self.proposed_at = None;
     }
 
     fn due(&self, settings: &Settings) -> Instant {
@@ -62,6 +61,8 @@ pub(super) struct Challenger {
     pub(super) newcomer: Box<Newcomer>,
     deadline: Instant,
     next_ping: Instant,
+    /// An acknowledgement of this packet or a later one proves that the old incarnation lives.
+    asked_in: u64,
 }
 
 /// What only a connected session has.
@@ -81,7 +82,7 @@ impl Live {
         Live {
             connection,
             challenger: None,
-            idle: Idle { used_at: now, not_before: now, proposed: false },
+            idle: Idle { used_at: now, not_before: now, proposed_at: None },
             remote_quality: None,
             heard_at: now,
             next_ping: now,
@@ -96,8 +97,9 @@ impl Live {
         self.pings = 0;
     }
 
-    pub(super) fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>) {
-        self.challenger = Some(Challenger { newcomer, deadline: now + CHALLENGE, next_ping: now + CHALLENGE_PING });
+    pub(super) fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>, asked_in: u64) {
+        let (deadline, next_ping) = (now + CHALLENGE, now + CHALLENGE_PING);
+        self.challenger = Some(Challenger { newcomer, deadline, next_ping, asked_in });
     }
 
     fn ping_due(&self, settings: &Settings) -> Instant {
@@ -113,9 +115,11 @@ impl Live {
         if self.pings >= LEAST_PINGS {
             next = next.min(Deadline::new(self.heard_at + settings.timeout_connected, Why::Session));
         }
-        if !self.idle.proposed {
-            next = next.min(Deadline::new(self.idle.due(settings), Why::Session));
-        }
+        let idle = match self.idle.proposed_at {
+            None => self.idle.due(settings),
+            Some(at) => at + settings.timeout_connected,
+        };
+        next = next.min(Deadline::new(idle, Why::Session));
         if let Some(challenger) = &self.challenger {
             next = next.min(Deadline::new(challenger.deadline.min(challenger.next_ping), Why::Session));
             if challenger.newcomer.wants_transmit() {
@@ -205,16 +209,32 @@ impl Session {
         };
         self.meter.count_in(now, datagram.len(), opened.number);
         live.heard(now);
-        if let Some(challenger) = live.challenger.take() {
-            // The old incarnation answers: two devices with one steam id must not take turns.
-            let text = "Another endpoint with this steam id is connected to the peer";
-            let Newcomer { connection, next_number, .. } = *challenger.newcomer;
-            let farewell = Farewell::close(now, connection, next_number, reason::GENERIC, text, None);
-            self.farewell = Some(Box::new(farewell));
-        }
+        let challenger = live.challenger.take();
         self.handle_frames(now, from, opened.number, &datagram[opened.frames], ctx);
+        if let Some(challenger) = challenger {
+            self.judge_challenger(now, challenger);
+        }
         self.note_path(from, opened.newest, ctx);
         Ok(())
+    }
+
+    /// The old incarnation of the peer was heard while a new one knocks.
+    fn judge_challenger(&mut self, now: Instant, challenger: Challenger) {
+        let acked = self.transport.as_ref().and_then(|t| t.next_number().1);
+        if let State::Connected(live) = &mut self.state {
+            if acked.is_some_and(|acked| acked >= challenger.asked_in) {
+                // It answers: two devices with one steam id must not take turns.
+                let text = "Another endpoint with this steam id is connected to the peer";
+                self.refuse(now, challenger.newcomer, reason::GENERIC, text);
+            } else {
+                live.challenger = Some(challenger); // what was heard may have been under way for long
+            }
+            return;
+        }
+        // The old one has just ended: the newcomer takes its place. What the end cost is told as ever.
+        let lost_data = self.fails_once();
+        self.outcomes.retain(|o| !matches!(o, Outcome::Ended));
+        self.outcomes.push(Outcome::Replaced { newcomer: challenger.newcomer, lost_data });
     }
 
     /// Takes the frames of an opened packet.
@@ -230,7 +250,7 @@ impl Session {
             return;
         };
         let mut reader = Frames::new(frames);
-        let mut ack_eliciting = false;
+        let (mut ack_eliciting, mut news) = (false, false);
         let mut verdict = Verdict::Continue;
         loop {
             let frame = match reader.next_frame() {
@@ -242,6 +262,7 @@ impl Session {
                 }
             };
             ack_eliciting |= frame.is_ack_eliciting();
+            news |= matches!(frame, Frame::Message(_));
             match transport.handle_frame(now, &frame, ctx.drops) {
                 Ok(true) => continue,
                 Ok(false) => {}
@@ -266,12 +287,12 @@ impl Session {
                         transport.push_control(Control::IdleRefuse(remaining.as_millis() as u64));
                     }
                 }
-                Frame::IdleConsent if live.idle.proposed && !transport.holds_reliable() => {
+                Frame::IdleConsent if live.idle.proposed_at.is_some() && !news && !transport.holds_reliable() => {
                     verdict = Verdict::IdleAgreed;
                     break;
                 }
-                Frame::IdleRefuse { remaining_ms } if live.idle.proposed => {
-                    live.idle.proposed = false;
+                Frame::IdleRefuse { remaining_ms } if live.idle.proposed_at.is_some() => {
+                    live.idle.proposed_at = None;
                     let span = Duration::from_millis(remaining_ms).min(self.settings.session_idle_timeout);
                     live.idle.not_before = now + span.max(IDLE_RETRY / 4);
                 }
@@ -339,13 +360,22 @@ impl Session {
             live.pings += 1;
             transport.ping();
         }
-        if !live.idle.proposed && live.idle.due(&self.settings) <= now {
-            if transport.holds_reliable() {
-                live.idle.not_before = now + IDLE_RETRY;
-            } else {
-                live.idle.proposed = true;
+        match live.idle.proposed_at {
+            None if live.idle.due(&self.settings) > now => {}
+            None if transport.holds_reliable() => live.idle.not_before = now + IDLE_RETRY,
+            None => {
+                live.idle.proposed_at = Some(now);
                 transport.push_control(Control::IdlePropose);
             }
+            Some(at) if at + self.settings.timeout_connected <= now => {
+                self.fail(now, 5, reason::TIMEOUT, "The peer does not answer whether the idle session may end");
+                return;
+            }
+            Some(_) => {}
+        }
+        if transport.is_ignored() {
+            self.fail(now, 5, reason::GENERIC, "The peer broke the protocol: it acknowledges nothing");
+            return;
         }
         if live.quality_at <= now {
             live.quality_at = now + QUALITY_EVERY;
@@ -380,7 +410,8 @@ impl Session {
             self.meter.count_out(now, bytes.len());
             return Some(Transmit { remote, segment_size: bytes.len() });
         }
-        let room = super::packet_room(&self.settings, connection);
+        let room = transport.packet_room();
+        let mut worn_out = false;
         let mut segment_size = 0;
         for _ in 0..out.max_segments {
             let start = bytes.len();
@@ -396,6 +427,7 @@ impl Session {
             }
             if connection.seal(number, bytes, start, header).is_err() {
                 bytes.truncate(start);
+                worn_out = true;
                 break;
             }
             let size = bytes.len() - start;
@@ -410,7 +442,16 @@ impl Session {
                 break;
             }
         }
-        (segment_size > 0).then(|| Transmit { remote: connection.paths.active(), segment_size })
+        let remote = connection.paths.active();
+        if worn_out {
+            self.fail(
+                now,
+                5,
+                reason::BAD_CRYPT,
+                "The key has sealed as much as it may, and the peer confirmed no newer one",
+            );
+        }
+        (segment_size > 0).then_some(Transmit { remote, segment_size })
     }
 }
 

@@ -34,7 +34,7 @@ use crate::machine::{Transmit, TransmitBuf};
 use crate::settings::Settings;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::cell::PeerCell;
-use crate::transport::{Delivery, Transport};
+use crate::transport::{Delivery, Transport, Windows};
 use crate::wire::packet::{DataHeader, MAX_DATA_HEADER, TAG_SIZE};
 use connection::Connection;
 use dial::Dial;
@@ -96,7 +96,6 @@ enum State {
     Opening(Box<Opening>),
     Pending {
         newcomer: Box<Newcomer>,
-        since: Instant,
         posted_at: Instant,
     },
     Connected(Box<Live>),
@@ -123,7 +122,7 @@ pub struct Session {
     last_channel: Option<Channel>,
     meter: Meter,
     outcomes: Vec<Outcome>,
-    farewell: Option<Box<Farewell>>,
+    farewells: Vec<Box<Farewell>>,
 }
 
 impl Session {
@@ -147,7 +146,7 @@ impl Session {
             last_channel: None,
             meter: Meter::new(now),
             outcomes: Vec::new(),
-            farewell: None,
+            farewells: Vec::new(),
         }
     }
 
@@ -164,7 +163,8 @@ impl Session {
         let dial = Dial::new(now, ctx.local, connection, id, peer, ctx.random);
         let opening = Opening::new(now + settings.timeout_initial, dial);
         let mut session = Session::new(now, peer, id, settings, cell, State::Opening(Box::new(opening)));
-        session.transport = Some(Box::new(Transport::new(&session.settings, session.cell.clone())));
+        let windows = Windows::of(&session.settings);
+        session.transport = Some(Box::new(Transport::new(&session.settings, windows, session.cell.clone())));
         session
     }
 
@@ -177,7 +177,7 @@ impl Session {
         settings: Settings,
         cell: Arc<PeerCell>,
     ) -> Session {
-        let state = State::Pending { newcomer, since: now, posted_at: now };
+        let state = State::Pending { newcomer, posted_at: now };
         let mut session = Session::new(now, peer, id, settings, cell, state);
         session.outcomes.push(Outcome::Requested);
         session
@@ -209,6 +209,9 @@ impl Session {
         self.cell.set_limit(settings.send_buffer_size.into());
         if let Some(transport) = &mut self.transport {
             transport.set_rate_bounds(&self.settings);
+            if let State::Connected(live) = &self.state {
+                transport.set_packet_room(packet_room(&self.settings, &live.connection));
+            }
         }
     }
 
@@ -376,13 +379,21 @@ impl Session {
         }
     }
 
-    fn begin_connection(&mut self, connection: &Connection, next_number: u64) {
+    /// Keys of a new connection are there. An error says why nothing can be carried over it.
+    fn begin_connection(&mut self, connection: &Connection, next_number: u64) -> Result<(), String> {
         let room = packet_room(&self.settings, connection);
         if let Some(transport) = &mut self.transport {
             transport.begin_connection(next_number, &connection.hello.windows, room, connection.rtt);
         }
         self.meter.begin_connection();
-        self.cell.set_max_message(connection.hello.windows.max_message.into());
+        let most = connection.hello.windows.max_message as usize;
+        self.cell.set_max_message(most as u64);
+        match self.transport.as_ref().map_or(0, |t| t.largest_waiting()) {
+            largest if largest > most => {
+                Err(format!("A queued message of {largest} bytes is larger than the peer takes ({most})"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn connect(&mut self, now: Instant, connection: Connection) {
@@ -394,8 +405,8 @@ impl Session {
     }
 
     /// What the session leaves behind when it ends, for the endpoint to carry on.
-    pub fn take_farewell(&mut self) -> Option<Box<Farewell>> {
-        self.farewell.take()
+    pub fn take_farewells(&mut self) -> Vec<Box<Farewell>> {
+        std::mem::take(&mut self.farewells)
     }
 
     /// What the endpoint has to act on, oldest first.
@@ -449,10 +460,13 @@ impl Session {
         }
     }
 
-    /// Tells sending threads how long a message waits.
+    /// Tells sending threads how fast messages leave, and whether they may take the lane.
     pub fn publish(&self) {
         if let Some(transport) = &self.transport {
-            self.cell.set_queue_delay_us(transport.queue_delay().as_micros() as u64);
+            self.cell.set_rate(transport.rate());
+            if transport.is_crowded() {
+                self.cell.set_open(false); // the lane cannot tell when there is room for one more channel
+            }
         }
     }
 
@@ -473,10 +487,7 @@ impl Session {
         match &self.state {
             State::Opening(opening) => Some(opening.poll_timeout(now)),
             State::Pending { newcomer, .. } if newcomer.wants_transmit() => Some(Deadline::new(now, Why::Transmit)),
-            State::Pending { posted_at, since, .. } => {
-                let ends_at = *since + self.pending_patience();
-                Some(Deadline::new(ends_at.min(*posted_at + pending::REQUEST_AGAIN), Why::Session))
-            }
+            State::Pending { newcomer, posted_at } => Some(pending::deadline(newcomer, *posted_at)),
             State::Connected(live) => {
                 let own = live.poll_timeout(now, &self.settings);
                 let transport = self.transport.as_ref().and_then(|t| t.poll_timeout(now));

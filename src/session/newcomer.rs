@@ -6,6 +6,7 @@
 use super::connection::Connection;
 use crate::drops::Dropped;
 use crate::time::{Duration, Instant};
+use crate::transport::Windows;
 use crate::wire::codec::Writer;
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::packet::{DataHeader, TAG_SIZE};
@@ -16,6 +17,9 @@ const OLD_KEY_LIFETIME: Duration = Duration::from_secs(3);
 
 /// What fits beside the last handshake message, bytes of frames; a longer early packet is not kept.
 const MAX_EARLY: usize = 920;
+
+/// Time between two HOLD frames.
+const HOLD_EVERY: Duration = Duration::from_millis(100);
 
 /// The early packet of a newcomer: its frames, opened.
 #[derive(Debug)]
@@ -37,6 +41,9 @@ pub struct Newcomer {
     /// When it was heard last.
     pub heard_at: Instant,
     hold_due: bool,
+    held_at: Instant,
+    /// What we told it that we grant.
+    pub windows: Windows,
 }
 
 /// What a newcomer's packet came to.
@@ -50,14 +57,17 @@ pub enum Word {
 
 impl Newcomer {
     /// A handshake was completed just now.
-    pub fn new(now: Instant, connection: Connection) -> Newcomer {
-        Newcomer { connection, early: None, next_number: 0, heard_at: now, hold_due: true }
+    pub fn new(now: Instant, connection: Connection, windows: Windows) -> Newcomer {
+        Newcomer { connection, early: None, next_number: 0, heard_at: now, hold_due: true, held_at: now, windows }
     }
 
-    /// It repeats its last handshake message: our HOLD was lost.
+    /// Its last handshake message comes again: our HOLD was lost. Not verified again, so it changes nothing
+    /// and is answered at most every [`HOLD_EVERY`].
     pub fn handle_repeat(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.hold_due = true;
+        if self.held_at + HOLD_EVERY <= now {
+            self.held_at = now;
+            self.hold_due = true;
+        }
     }
 
     /// Takes a packet of it.

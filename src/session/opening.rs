@@ -136,13 +136,17 @@ impl Session {
         response: &Response<'_>,
         ctx: &mut Context<'_>,
     ) -> Result<(), Dropped> {
-        let settings = self.settings;
+        let windows = *self.transport.as_ref().ok_or(Dropped::Stale)?.windows();
+        let idle = self.settings.session_idle_timeout;
         let dial = self.dial().ok_or(Dropped::Stale)?;
-        let answered = dial.handle_response(now, ctx.local, &settings, from, response)?;
+        let answered = dial.handle_response(now, ctx.local, &windows, idle, from, response)?;
         let local = dial.local;
         let keys = PacketKeys::new(&answered.split, Aead::choose(ctx.local.aead_support, answered.hello.aead));
         let mut connection = Connection::new(local, answered.remote, answered.hello, keys, from, answered.rtt);
-        self.begin_connection(&connection, 0);
+        if let Err(text) = self.begin_connection(&connection, 0) {
+            self.fail(now, 5, reason::GENERIC, text);
+            return Ok(());
+        }
         let mut flight = Vec::with_capacity(1_200);
         Finish { destination: connection.remote, message: &answered.message, rest: &[] }.encode(&mut flight);
         self.write_early(now, &mut connection, &mut flight);

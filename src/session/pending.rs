@@ -1,15 +1,25 @@
 //! A session the peer began: from its complete handshake to the app's yes; and a new incarnation of a
 //! connected peer, which may end as one.
 
+use super::farewell::Farewell;
 use super::newcomer::Newcomer;
-use super::{Context, Outcome, Session, State};
+use super::{Context, Outcome, Session, State, reason};
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
-use crate::time::{Duration, Instant};
+use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::{Control, Transport};
 
+/// A requester that was not heard for so long is gone: it says every two seconds that it waits, and says so
+/// when it gives up.
+const REQUESTER_PATIENCE: Duration = Duration::from_secs(8);
+
 /// A request is raised again so often while the requester waits.
-pub(super) const REQUEST_AGAIN: Duration = Duration::from_secs(5);
+const REQUEST_AGAIN: Duration = Duration::from_secs(5);
+
+/// When a pending session has something to do.
+pub(super) fn deadline(newcomer: &Newcomer, posted_at: Instant) -> Deadline {
+    Deadline::new((newcomer.heard_at + REQUESTER_PATIENCE).min(posted_at + REQUEST_AGAIN), Why::Session)
+}
 
 impl Session {
     /// The app accepts, or sends, which is the same.
@@ -21,14 +31,21 @@ impl Session {
         let State::Pending { newcomer, .. } = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
-        self.transport = Some(Box::new(Transport::new(&self.settings, self.cell.clone())));
+        self.transport = Some(Box::new(Transport::new(&self.settings, newcomer.windows, self.cell.clone())));
         self.adopt(now, newcomer, ctx);
     }
 
     /// Data flows over a connection the peer began.
     pub fn adopt(&mut self, now: Instant, newcomer: Box<Newcomer>, ctx: &mut Context<'_>) {
-        let Newcomer { connection, early, next_number, .. } = *newcomer;
-        self.begin_connection(&connection, next_number);
+        let Newcomer { connection, early, next_number, windows, .. } = *newcomer;
+        if let Some(transport) = &mut self.transport {
+            transport.set_windows(windows);
+        }
+        if let Err(text) = self.begin_connection(&connection, next_number) {
+            self.farewells.push(Box::new(Farewell::close(now, connection, next_number, reason::GENERIC, &text, None)));
+            self.fail(now, 5, reason::GENERIC, text);
+            return;
+        }
         self.connect(now, connection);
         let Some(transport) = &mut self.transport else { return };
         transport.push_control(Control::Accept);
@@ -40,10 +57,9 @@ impl Session {
     /// A complete handshake of the same peer while this session lives: it may be a restart.
     pub fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>) {
         if let State::Connected(live) = &mut self.state {
-            live.challenge(now, newcomer);
-            if let Some(transport) = &mut self.transport {
-                transport.ping();
-            }
+            let Some(transport) = &mut self.transport else { return };
+            live.challenge(now, newcomer, transport.next_number().0);
+            transport.ping();
         }
     }
 
@@ -64,9 +80,8 @@ impl Session {
     }
 
     pub(super) fn handle_pending_timeout(&mut self, now: Instant) {
-        let patience = self.pending_patience();
-        let State::Pending { newcomer, since, posted_at } = &mut self.state else { return };
-        if *since + patience <= now {
+        let State::Pending { newcomer, posted_at } = &mut self.state else { return };
+        if newcomer.heard_at + REQUESTER_PATIENCE <= now {
             self.state = State::Ended;
             self.outcomes.push(Outcome::Ended);
         } else if *posted_at + REQUEST_AGAIN <= now {
@@ -76,10 +91,5 @@ impl Session {
                 self.outcomes.push(Outcome::Requested);
             }
         }
-    }
-
-    /// The requester gives up after its own TIMEOUT_INITIAL and says so; it may also have been killed.
-    pub(super) fn pending_patience(&self) -> Duration {
-        self.settings.timeout_initial + Duration::from_secs(1)
     }
 }

@@ -70,14 +70,18 @@ fn r05_the_failure_told_once_is_told_to_a_caller() {
     let mut w = World::new(1);
     let (a, b) = w.connected_pair();
     w.accept_all(b);
-    let cell = { let id = w.id(b); w.machine(a).peers().cell(id).unwrap() };
+    let cell = {
+        let id = w.id(b);
+        w.machine(a).peers().cell(id).unwrap()
+    };
     w.send(a, b, 0, RELIABLE | 1, b"in flight").unwrap();
     w.close(b, a);
     // a sender reserved its room before the CLOSE came
     assert!(cell.reserve(charge(4)));
     w.wait("a hears of it", secs(2), |w| w.state(a, b) == CLOSED_BY_PEER);
     let (now, to) = (w.now(), w.id(b));
-    w.machine(a).take_outgoing(now, Outgoing { to, cell, channel: Channel(0), flags: RELIABLE, payload: (*b"lane").into() });
+    w.machine(a)
+        .take_outgoing(now, Outgoing { to, cell, channel: Channel(0), flags: RELIABLE, payload: (*b"lane").into() });
     assert_eq!(w.send(a, b, 0, RELIABLE, b"next"), Err(SendError::NoConnection));
 }
 
@@ -105,7 +109,10 @@ fn r07_peer_override_of_the_receive_buffer_at_the_responder() {
     }
     let mut n = 0;
     w.run(secs(1));
-    w.run_until(secs(5), |w| { n += w.receive(b, 0).len(); n == 10 });
+    w.run_until(secs(5), |w| {
+        n += w.receive(b, 0).len();
+        n == 10
+    });
     assert_eq!((w.state(a, b), w.state(b, a), n), (CONNECTED, CONNECTED, 10));
 }
 
@@ -122,12 +129,18 @@ fn r08_a_lane_message_on_channel_4097_is_not_lost_in_silence() {
     let cell = w.machine(a).peers().cell(to).unwrap();
     assert!(cell.reserve(charge(1)));
     let now = w.now();
-    w.machine(a).take_outgoing(now, Outgoing { to, cell, channel: Channel(9_999), flags: RELIABLE, payload: (*b"y").into() });
+    w.machine(a)
+        .take_outgoing(now, Outgoing { to, cell, channel: Channel(9_999), flags: RELIABLE, payload: (*b"y").into() });
     w.wait("it arrives", secs(5), |w| !w.receive(b, 9_999).is_empty());
 }
 
 fn origin(session: u64, peer: u64) -> Origin {
-    Origin { session: SessionKey(session), peer: SteamId(peer), user_data: 0, limits: Limits { bytes: 1_000, messages: 5 } }
+    Origin {
+        session: SessionKey(session),
+        peer: SteamId(peer),
+        user_data: 0,
+        limits: Limits { bytes: 1_000, messages: 5 },
+    }
 }
 fn delivery(channel: i32, number: u64, reliable: bool) -> Delivery {
     Delivery { channel: Channel(channel), number, reliable, payload: vec![0; 10].into() }
@@ -159,7 +172,7 @@ fn transport() -> Transport {
     let s = Settings::default();
     let cell = Arc::new(PeerCell::default());
     cell.set_limit(1 << 20);
-    let mut t = Transport::new(&s, cell);
+    let mut t = Transport::new(&s, Windows::of(&s), cell);
     t.begin_connection(0, &Windows::of(&s), 1_176, None);
     t.open();
     t

@@ -10,6 +10,7 @@ mod traffic;
 
 mod channels;
 mod closing;
+mod corners;
 mod delivery;
 mod failing;
 mod flow;
@@ -20,7 +21,6 @@ mod meeting;
 mod moving;
 mod nagle;
 mod requests;
-mod corners;
 mod strangers;
 mod unreliable;
 
