@@ -307,9 +307,10 @@ mod tests {
     #[test]
     fn no_delay_drops_unreliable_messages_alone_that_would_wait() {
         let cell = cell();
-        cell.set_queue_delay_us(NO_DELAY_LIMIT_US + 1);
+        cell.set_rate(1);
+        assert!(cell.reserve(charge(1)));
         assert_eq!(reserve(&cell, 1, flags::NO_DELAY), Err(SendError::Ignored));
-        assert_eq!(cell.pending(), 0);
+        assert_eq!(cell.pending(), charge(1));
         assert_eq!(reserve(&cell, 1, flags::NO_DELAY | flags::RELIABLE), Ok(()));
         assert_eq!(reserve(&cell, 1, 0), Ok(()));
     }

@@ -110,7 +110,7 @@ pub struct Endpoint {
     by_key: BTreeMap<SessionKey, usize>,
     routes: BTreeMap<ConnectionId, usize>,
     resets: BTreeMap<[u8; 16], usize>,
-    farewells: BTreeMap<ConnectionId, Box<Farewell>>,
+    farewells: BTreeMap<ConnectionId, Farewell>,
     strangers: Strangers,
     loopback: Option<Loopback>,
     agenda: Agenda,
@@ -490,7 +490,7 @@ impl Endpoint {
 
     /// Nothing is left to tell anybody.
     pub fn is_drained(&self) -> bool {
-        self.farewells.values().all(|f| f.is_told())
+        self.farewells.values().all(Farewell::is_told)
             && self.replies.is_empty()
             && self.fault_send.as_ref().is_none_or(|link| link.is_empty())
     }

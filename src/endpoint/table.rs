@@ -171,7 +171,7 @@ impl Endpoint {
         if !admits(&settings, from) {
             self.strangers.remove(id);
             let farewell = Farewell::close(now, newcomer.connection, 0, reason::BAD_CERT, NOT_ADMITTED_THERE, None);
-            self.add_farewell(now, Box::new(farewell));
+            self.add_farewell(now, farewell);
             return Err(Dropped::Refused);
         }
         let Some(slot) = self.by_peer.get(&peer).copied() else {
@@ -275,7 +275,7 @@ impl Endpoint {
         farewells.into_iter().for_each(|farewell| self.add_farewell(now, farewell));
     }
 
-    fn add_farewell(&mut self, now: Instant, farewell: Box<Farewell>) {
+    fn add_farewell(&mut self, now: Instant, farewell: Farewell) {
         if self.farewells.len() >= MAX_FAREWELLS
             && let Some(id) = self.farewells.keys().next().copied()
         {

@@ -31,16 +31,16 @@ impl Session {
             }
             State::Failed { .. } | State::Ended => return,
         };
-        self.farewells.push(Box::new(match close {
+        self.farewells.push(match close {
             Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
             None => Farewell::closed(now, connection, number),
-        }));
+        });
     }
 
     /// Tells a newcomer that it is not let in.
     pub(super) fn refuse(&mut self, now: Instant, newcomer: Box<Newcomer>, reason: i32, text: &str) {
         let Newcomer { connection, next_number, .. } = *newcomer;
-        self.farewells.push(Box::new(Farewell::close(now, connection, next_number, reason, text, None)));
+        self.farewells.push(Farewell::close(now, connection, next_number, reason, text, None));
     }
 
     pub(super) fn drop_transport(&mut self) {

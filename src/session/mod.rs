@@ -122,7 +122,7 @@ pub struct Session {
     last_channel: Option<Channel>,
     meter: Meter,
     outcomes: Vec<Outcome>,
-    farewells: Vec<Box<Farewell>>,
+    farewells: Vec<Farewell>,
 }
 
 impl Session {
@@ -405,7 +405,7 @@ impl Session {
     }
 
     /// What the session leaves behind when it ends, for the endpoint to carry on.
-    pub fn take_farewells(&mut self) -> Vec<Box<Farewell>> {
+    pub fn take_farewells(&mut self) -> Vec<Farewell> {
         std::mem::take(&mut self.farewells)
     }
 

@@ -42,7 +42,7 @@ impl Session {
             transport.set_windows(windows);
         }
         if let Err(text) = self.begin_connection(&connection, next_number) {
-            self.farewells.push(Box::new(Farewell::close(now, connection, next_number, reason::GENERIC, &text, None)));
+            self.farewells.push(Farewell::close(now, connection, next_number, reason::GENERIC, &text, None));
             self.fail(now, 5, reason::GENERIC, text);
             return;
         }
