@@ -23,17 +23,22 @@
     CHECK(strstr(snm_last_error(), (part)) != NULL);      \
   } while (0)
 
-/* An endpoint on a free loopback port. */
-static inline snm_endpoint *endpoint_of(uint64_t steam_id) {
+/* An endpoint at an address of this machine. */
+static inline snm_endpoint *endpoint_at(uint64_t steam_id, const char *bind_address) {
   snm_endpoint *endpoint = NULL;
   snm_config *config = snm_config_create();
   CHECK(config != NULL);
   CHECK(snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id) == SNM_RESULT_OK);
-  CHECK(snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0") == SNM_RESULT_OK);
+  CHECK(snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, bind_address) == SNM_RESULT_OK);
   CHECK(snm_endpoint_create(config, &endpoint) == SNM_RESULT_OK);
   CHECK(endpoint != NULL);
   snm_config_destroy(config);
   return endpoint;
+}
+
+/* An endpoint on a free loopback port. */
+static inline snm_endpoint *endpoint_of(uint64_t steam_id) {
+  return endpoint_at(steam_id, "127.0.0.1:0");
 }
 
 #endif

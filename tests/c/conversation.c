@@ -177,8 +177,31 @@ static void explaining_and_asking(void) {
   end_pair(p);
 }
 
+static void ipv6_is_as_good(void) {
+  snm_connection_info info = SNM_CONNECTION_INFO_INIT;
+  pair p;
+  p.a = endpoint_at(A_ID, "[::1]:0");
+  p.b = endpoint_at(B_ID, "[::1]:0,127.0.0.1:0");
+  /* B is bound twice: A, which has IPv6 only, must pick the address it can reach. */
+  introduce(p.b, A_ID, p.a);
+  {
+    char addresses[128], *comma;
+    CHECK(snm_endpoint_local_address(p.b, addresses, sizeof(addresses)) == SNM_RESULT_OK);
+    comma = strchr(addresses, ',');
+    CHECK(comma != NULL);
+    *comma = 0;
+    CHECK(snm_add_peer_address(p.a, B_ID, comma + 1) == SNM_RESULT_OK);
+    CHECK(snm_add_peer_address(p.a, B_ID, addresses) == SNM_RESULT_OK);
+  }
+  connect_pair(p);
+  CHECK(snm_get_session_connection_info(p.a, B_ID, &info, NULL) == SNM_STATE_CONNECTED);
+  CHECK(strncmp(info.remote_address, "[::1]:", 6) == 0);
+  end_pair(p);
+}
+
 int main(void) {
   asking_and_accepting();
+  ipv6_is_as_good();
   a_stranger_is_all_zeros();
   sending_back_accepts();
   both_at_once_need_no_request();
