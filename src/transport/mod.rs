@@ -384,7 +384,10 @@ impl Transport {
     fn data_is_due(&self, now: Instant) -> bool {
         let waiting = self.outbox.pending_reliable() + self.outbox.pending_unreliable();
         self.outbox.has_work()
-            && (self.flush || self.nagle_at.is_none_or(|at| at <= now) || waiting >= self.packet_room as u64)
+            && (self.flush
+                || self.outbox.has_lost()
+                || self.nagle_at.is_none_or(|at| at <= now)
+                || waiting >= self.packet_room as u64)
     }
 
     /// Writes the frames of the next packet; false when none should go now. Then seal it, send it, and

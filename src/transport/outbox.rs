@@ -234,6 +234,11 @@ impl Outbox {
         self.unsent_reliable + self.lost_bytes
     }
 
+    /// Does anything lost wait to go again?
+    pub fn has_lost(&self) -> bool {
+        self.lost_bytes > 0
+    }
+
     /// Bytes of unreliable messages not yet sent.
     pub fn pending_unreliable(&self) -> u64 {
         self.unsent_unreliable
