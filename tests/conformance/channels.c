@@ -90,7 +90,7 @@ static int by_size(const void *left, const void *right) {
   return (l > r) - (l < r);
 }
 
-CASE(42, "Beside a bulk transfer over a line that loses 5 %, small messages keep to about 2 RTT") {
+CASE(42, "Beside a bulk transfer over a line that loses 5 %, nine of ten small messages take at most 2 RTT + 150 ms") {
   enum { SMALL = 80 };
   pair p = connected_pair();
   uint8_t *bytes = some_bytes(100000, 5);
@@ -123,7 +123,7 @@ CASE(42, "Beside a bulk transfer over a line that loses 5 %, small messages keep
     rest(2);
   }
   qsort(took, SMALL, sizeof(*took), by_size);
-  CHECK(took[SMALL * 9 / 10] < 2 * 50000 + 150000); /* and a slow machine */
+  CHECK(took[SMALL * 9 / 10] < 2 * 50000 + 150000); /* 50 ms of it for the promise, the rest for a slow machine */
 }
 
 /* B has read nothing of ch 1 and ch 2, and has closed what the greeting opened. */
