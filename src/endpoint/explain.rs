@@ -1,8 +1,9 @@
 //! What the app may ask about a session: state, info, status, and the long explanation.
 
-use super::{Endpoint, admitted_without_certificate};
+use super::Endpoint;
 use crate::ids::SteamId;
 use crate::session::Session;
+use crate::session::trust::Standing;
 use crate::time::Instant;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -72,7 +73,7 @@ impl Endpoint {
         let address = session.address();
         let ending = session.ending().cloned();
         let (phase, _) = session.explain();
-        let mut flags = UNAUTHENTICATED;
+        let mut flags = if certified(session) { 0 } else { UNAUTHENTICATED };
         if address.is_some_and(is_near) {
             flags |= FAST;
         }
@@ -135,14 +136,18 @@ impl Endpoint {
     }
 }
 
+fn certified(session: &Session) -> bool {
+    session.standing().is_some_and(|standing| standing != Standing::Claimed)
+}
+
 fn explain_session(session: &Session, now: Instant) -> serde_json::Value {
     let (phase, detail) = session.explain();
-    let mut all = json!({ "phase": phase, "state": session.state(), "detail": detail });
+    let mut all =
+        json!({ "phase": phase, "state": session.state(), "detail": detail, "certified": certified(session) });
     if let Some(address) = session.address() {
         all["path"] = json!({
             "remote": address.to_string(),
             "kind": "direct",
-            "admitted_without_certificate": admitted_without_certificate(session.settings(), address),
         });
     }
     if let Some(ending) = session.ending() {

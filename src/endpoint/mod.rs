@@ -28,6 +28,7 @@ use crate::session::Session;
 use crate::session::farewell::Farewell;
 use crate::session::local::Local;
 use crate::session::reason;
+use crate::session::trust::Trust;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::Delivery;
 use agenda::{Agenda, Task};
@@ -41,7 +42,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use strangers::Strangers;
-use table::{Slot, admits as admitted_without_certificate};
+use table::Slot;
 
 pub use explain::{SessionInfo, SessionStatus};
 
@@ -165,6 +166,7 @@ impl Endpoint {
             static_key,
             binding,
             reset_key: ResetKey::from_seed(&identity_seed),
+            trust: Trust::default(),
             aead_support,
         };
         let strangers = Strangers::new(&local, &mut random);
@@ -201,6 +203,7 @@ impl Endpoint {
             fault_seed,
             deliveries: Vec::new(),
         };
+        endpoint.apply_trust(now);
         endpoint.apply_faults();
         Ok(endpoint)
     }

@@ -8,11 +8,11 @@ use crate::drops::Dropped;
 use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
 use crate::session::farewell::Farewell;
 use crate::session::newcomer::Newcomer;
+use crate::session::trust::Refusal;
 use crate::session::{Context, Ending, Outcome, Session, reason};
 use crate::settings::Settings;
 use crate::time::{Deadline, Instant, Why};
 use crate::transport::cell::PeerCell;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Closed connections that still say so; the oldest id makes room.
@@ -147,14 +147,15 @@ impl Endpoint {
 
     /// Gives an opening session the addresses it may try. Fails it when there are some and none is allowed.
     pub(super) fn dial_known_addresses(&mut self, now: Instant, slot: usize) {
-        let Some(session) = self.slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session) else {
+        let Endpoint { slots, book, local, .. } = self;
+        let Some(session) = slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session) else {
             return;
         };
-        let Some(addresses) = self.book.get(&session.peer()) else {
+        let Some(addresses) = book.get(&session.peer()) else {
             return;
         };
         let settings = *session.settings();
-        let mut allowed = addresses.iter().filter(|a| admits(&settings, **a)).peekable();
+        let mut allowed = addresses.iter().filter(|a| local.trust.may_dial(&settings, **a)).peekable();
         if allowed.peek().is_none() && !addresses.is_empty() {
             session.fail(now, 5, reason::BAD_CERT, NOT_ADMITTED);
             return;
@@ -163,16 +164,20 @@ impl Endpoint {
     }
 
     /// Somebody's handshake is complete, and the identity is one we may talk to.
-    pub(super) fn handle_newcomer(&mut self, now: Instant, newcomer: Box<Newcomer>) -> Result<(), Dropped> {
+    pub(super) fn handle_newcomer(
+        &mut self,
+        now: Instant,
+        newcomer: Box<Newcomer>,
+        refusal: Option<Refusal>,
+    ) -> Result<(), Dropped> {
         let peer = newcomer.connection.hello.steam_id;
         let id = newcomer.connection.local;
         let from = newcomer.connection.paths.active();
         let settings = self.settings_for(peer);
-        if !admits(&settings, from) {
-            self.strangers.remove(id);
-            let farewell = Farewell::close(now, newcomer.connection, 0, reason::BAD_CERT, NOT_ADMITTED_THERE, None);
-            self.add_farewell(now, farewell);
-            return Err(Dropped::Refused);
+        let standing = newcomer.connection.hello.standing;
+        let admitted = self.local.trust.admits(&settings, standing, from);
+        if let Some(refusal) = refusal.or((!admitted).then_some(Refusal::Missing)) {
+            return self.turn_away(now, newcomer, refusal.reason(), &format!("The peer refuses us: {refusal}"));
         }
         let Some(slot) = self.by_peer.get(&peer).copied() else {
             return self.add_pending(now, peer, newcomer, settings);
@@ -181,6 +186,10 @@ impl Endpoint {
         let Some(session) = self.session_mut(slot) else {
             return Err(Dropped::Stale);
         };
+        // Nobody who merely claims an id disturbs who has proven it.
+        if session.standing().is_some_and(|present| present > standing) {
+            return self.turn_away(now, newcomer, reason::BAD_CERT, OUTRANKED);
+        }
         if session.is_opening() {
             // Both began at once: the handshake of the smaller steam id carries data.
             if peer < me {
@@ -208,6 +217,13 @@ impl Endpoint {
         }
         self.remove(slot);
         self.add_pending(now, peer, newcomer, settings)
+    }
+
+    /// Tells a newcomer why it is not let in.
+    fn turn_away(&mut self, now: Instant, newcomer: Box<Newcomer>, reason: i32, text: &str) -> Result<(), Dropped> {
+        self.strangers.remove(newcomer.connection.local);
+        self.add_farewell(now, Farewell::close(now, newcomer.connection, 0, reason, text, None));
+        Err(Dropped::Refused)
     }
 
     fn pending_count(&self) -> usize {
@@ -419,10 +435,6 @@ impl Endpoint {
     }
 }
 
-/// May a peer without a certificate talk to us from there?
-pub(super) fn admits(settings: &Settings, address: SocketAddr) -> bool {
-    settings.allow_without_auth || (settings.localhost_allow_without_auth && address.ip().to_canonical().is_loopback())
-}
-
-const NOT_ADMITTED: &str = "The peer has no certificate and is not on loopback: set IP_ALLOW_WITHOUT_AUTH to let it in";
-const NOT_ADMITTED_THERE: &str = "The peer lets nobody in without a certificate (its IP_ALLOW_WITHOUT_AUTH)";
+const NOT_ADMITTED: &str = "Without TRUSTED_AUTHORITIES nobody proves who he is, so peers beyond loopback are not looked for: \
+     name an authority, or set IP_ALLOW_WITHOUT_AUTH";
+const OUTRANKED: &str = "The peer refuses us: somebody with a certificate for this user is there already";

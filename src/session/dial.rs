@@ -5,12 +5,14 @@
 //! most a hint that colours the reason of a failure.
 
 use super::local::Local;
+use super::trust::Refusal;
 use super::{hello, reason};
 use crate::crypto::cookie::CheckKey;
 use crate::crypto::noise::{Initiator, Prologue, Split};
 use crate::crypto::random::Random;
 use crate::drops::Dropped;
 use crate::ids::{ConnectionId, SessionId, SteamId};
+use crate::settings::Settings;
 use crate::time::{Duration, Instant};
 use crate::transport::Windows;
 use crate::wire::packet::{Cookie, Hint, HintCode, Init, Response, WIRE_VERSION};
@@ -188,30 +190,27 @@ impl Dial {
     pub fn handle_response(
         &mut self,
         now: Instant,
-        local: &Local,
+        local: &mut Local,
+        settings: &Settings,
         windows: &Windows,
-        idle: Duration,
         from: SocketAddr,
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
         let mut payload = Vec::new();
         let remote_static =
             self.noise.read_response(response.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
-        let hello = match hello::read(local, &payload, &remote_static, Side::Responder) {
-            Ok(hello) if hello.steam_id == self.peer => hello,
-            Ok(other) => {
-                self.hint =
-                    Some((reason::BAD_CERT, format!("{from} answers as {}, not {}", other.steam_id, self.peer)));
-                return Err(Dropped::BadHandshake);
-            }
-            Err(Disbelief::BadSignature) => {
-                self.hint = Some((reason::BAD_CRYPT, format!("The signature of {from} does not verify")));
-                return Err(Dropped::BadHandshake);
-            }
+        let hello = match hello::read(local, now, &payload, &remote_static, Side::Responder) {
+            Ok((hello, refusal)) => match self.refuse(local, settings, from, &hello, refusal) {
+                Some(hint) => {
+                    self.hint = Some(hint);
+                    return Err(Dropped::BadHandshake);
+                }
+                None => hello,
+            },
             Err(Disbelief::Malformed | Disbelief::NotForUs) => return Err(Dropped::BadHandshake),
         };
         let mut ours = Vec::new();
-        hello::write(local, self.session, self.peer, windows, idle, self.local, &mut ours);
+        hello::write(local, self.session, self.peer, windows, settings.session_idle_timeout, self.local, &mut ours);
         let mut message = Vec::new();
         let split = self.noise.write_finish(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         let target = self.targets.iter().find(|t| t.address == from && t.sent == 1);
@@ -222,6 +221,23 @@ impl Dial {
             split,
             rtt: target.map(|t| now.saturating_since(t.sent_at)),
         })
+    }
+
+    /// Why this answer is not of whom we look for, if so.
+    fn refuse(
+        &self,
+        local: &Local,
+        settings: &Settings,
+        from: SocketAddr,
+        hello: &PeerHello,
+        refusal: Option<Refusal>,
+    ) -> Option<(i32, String)> {
+        if hello.steam_id != self.peer {
+            return Some((reason::BAD_CERT, format!("{from} answers as {}, not {}", hello.steam_id, self.peer)));
+        }
+        let admitted = local.trust.admits(settings, hello.standing, from);
+        let refusal = refusal.or((!admitted).then_some(Refusal::Missing))?;
+        Some((refusal.reason(), format!("{from} answers, and we refuse it: {refusal}")))
     }
 
     /// The next message 1, and where it goes.

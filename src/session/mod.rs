@@ -26,6 +26,7 @@ pub mod newcomer;
 mod opening;
 mod pending;
 pub mod reason;
+pub mod trust;
 
 use crate::crypto::random::Random;
 use crate::drops::{DropCounts, Dropped};
@@ -49,11 +50,12 @@ use opening::Opening;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use trust::Standing;
 
 /// What a session needs of its endpoint while it works.
 pub struct Context<'a> {
     /// Who we are.
-    pub local: &'a Local,
+    pub local: &'a mut Local,
     /// Randomness.
     pub random: &'a mut Random,
     /// What was dropped.
@@ -256,6 +258,16 @@ impl Session {
     /// Is this the peer's name for the session we are in?
     pub fn talks_to(&self, session: SessionId) -> bool {
         matches!(&self.state, State::Connected(live) if live.connection.hello.session == session)
+    }
+
+    /// How far it is proven that the peer is who it says, once it has said so.
+    pub fn standing(&self) -> Option<Standing> {
+        match &self.state {
+            State::Pending { newcomer, .. } => Some(newcomer.connection.hello.standing),
+            State::Connected(live) => Some(live.connection.hello.standing),
+            State::Opening(opening) => opening.standing(),
+            State::Failed { .. } | State::Ended => None,
+        }
     }
 
     /// Where the peer is, or was.

@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::dial::{Dial, Retry};
+use super::trust::Standing;
 use super::{Context, Session, State, reason};
 use crate::crypto::packet::{Aead, PacketKeys};
 use crate::drops::Dropped;
@@ -45,6 +46,14 @@ impl Opening {
         match &self.phase {
             Phase::Dialing(dial) => dial.local,
             Phase::Finishing { connection, .. } => connection.local,
+        }
+    }
+
+    /// How far the peer has proven who it is, once it has answered.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        match &self.phase {
+            Phase::Finishing { connection, .. } => Some(connection.hello.standing),
+            Phase::Dialing(_) => None,
         }
     }
 
@@ -137,9 +146,9 @@ impl Session {
         ctx: &mut Context<'_>,
     ) -> Result<(), Dropped> {
         let windows = *self.transport.as_ref().ok_or(Dropped::Stale)?.windows();
-        let idle = self.settings.session_idle_timeout;
+        let settings = self.settings;
         let dial = self.dial().ok_or(Dropped::Stale)?;
-        let answered = dial.handle_response(now, ctx.local, &windows, idle, from, response)?;
+        let answered = dial.handle_response(now, ctx.local, &settings, &windows, from, response)?;
         let local = dial.local;
         let keys = PacketKeys::new(&answered.split, Aead::choose(ctx.local.aead_support, answered.hello.aead));
         let mut connection = Connection::new(local, answered.remote, answered.hello, keys, from, answered.rtt);
