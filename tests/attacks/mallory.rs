@@ -175,6 +175,10 @@ impl Forger {
 }
 
 impl Mallory for Forger {
+    fn has_lost(&self) -> bool {
+        self.told.is_some()
+    }
+
     fn start(&mut self) -> Mail {
         let Some((address, victim)) = self.target else { return Mail::new() };
         let (noise, ephemeral) =

@@ -95,12 +95,12 @@ pub trait Stage {
 
 /// What every stage can do with these.
 impl dyn Stage + '_ {
-    /// Lets Mallory play until `done`, a dozen seconds at most; says whether it was done.
+    /// Lets Mallory play until `done` or until it has lost, a dozen seconds at most; says whether it came to that.
     pub fn play(&mut self, mallory: &mut dyn Mallory, mut done: impl FnMut(&mut dyn Stage) -> bool) -> bool {
         let start = mallory.start();
         self.carry(start);
         for _ in 0..12_000 {
-            if done(self) {
+            if done(self) || mallory.has_lost() {
                 return true;
             }
             for (from, bytes) in self.turn() {
@@ -137,6 +137,10 @@ pub trait Mallory {
         Mail::new()
     }
     fn handle(&mut self, from: SocketAddr, bytes: &[u8]) -> Mail;
+    /// It was told why it is refused.
+    fn has_lost(&self) -> bool {
+        false
+    }
 }
 
 /// The simulated world: virtual time, no loss.

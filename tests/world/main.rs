@@ -15,6 +15,7 @@ mod delivery;
 mod failing;
 mod flow;
 mod hostile;
+mod identity;
 mod idling;
 mod laws;
 mod meeting;
