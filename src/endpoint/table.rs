@@ -211,8 +211,16 @@ impl Endpoint {
             self.touch(now, slot);
             return Ok(());
         }
-        // Pending or failed: the newest request counts, if there is room for it.
-        if !session.is_pending() && self.pending_count() >= self.config.max_pending_requests as usize {
+        if session.is_pending() {
+            let newest = session.handle_newer_request(now, newcomer);
+            if newest {
+                self.strangers.remove(id);
+            }
+            self.touch(now, slot);
+            return if newest { Ok(()) } else { Err(Dropped::Stale) };
+        }
+        // Failed: a new request takes its place, if there is room for it.
+        if self.pending_count() >= self.config.max_pending_requests as usize {
             return Err(Dropped::TooManyStrangers);
         }
         self.remove(slot);

@@ -115,6 +115,14 @@ impl Dial {
         }
     }
 
+    /// Begins again at every address: the same session and connection id, a fresh key.
+    pub fn start_over(&mut self, now: Instant, local: &Local, random: &mut Random) {
+        let prologue = Prologue::new(WIRE_VERSION, local.app_id, self.session);
+        (self.noise, self.ephemeral) = Initiator::new(&local.static_key, prologue, random);
+        self.targets.iter_mut().for_each(|t| t.sent = 0);
+        self.retry = Retry::new(now);
+    }
+
     /// One more place to try, at once.
     pub fn add_target(&mut self, address: SocketAddr) {
         if let Some(target) = self.targets.iter_mut().find(|t| t.address == address) {

@@ -22,7 +22,7 @@ impl Session {
                 Some(connection) => (connection, number),
                 None => return,
             },
-            State::Pending { newcomer, .. } => (newcomer.connection, newcomer.next_number),
+            State::Pending(pending) => (pending.newcomer.connection, pending.newcomer.next_number),
             State::Connected(live) => {
                 if let Some((challenger, (reason, text))) = live.challenger.zip(close) {
                     self.refuse(now, challenger.newcomer, reason, text);

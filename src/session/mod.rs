@@ -47,6 +47,7 @@ pub use meter::Measured;
 use meter::Meter;
 use newcomer::Newcomer;
 use opening::Opening;
+use pending::Pending;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -96,10 +97,7 @@ pub enum Outcome {
 
 enum State {
     Opening(Box<Opening>),
-    Pending {
-        newcomer: Box<Newcomer>,
-        posted_at: Instant,
-    },
+    Pending(Pending),
     Connected(Box<Live>),
     /// `once`: the peer closed while we held data; the next plain send is told, and clears it.
     Failed {
@@ -179,7 +177,7 @@ impl Session {
         settings: Settings,
         cell: Arc<PeerCell>,
     ) -> Session {
-        let state = State::Pending { newcomer, posted_at: now };
+        let state = State::Pending(Pending::new(now, newcomer));
         let mut session = Session::new(now, peer, id, settings, cell, state);
         session.outcomes.push(Outcome::Requested);
         session
@@ -220,7 +218,7 @@ impl Session {
     /// Steam's connection state.
     pub fn state(&self) -> i32 {
         match &self.state {
-            State::Opening(_) | State::Pending { .. } => 1,
+            State::Opening(_) | State::Pending(_) => 1,
             State::Connected(_) => 3,
             State::Failed { ending, .. } => ending.state,
             State::Ended => 0,
@@ -229,7 +227,7 @@ impl Session {
 
     /// Does it wait for the app's yes?
     pub fn is_pending(&self) -> bool {
-        matches!(self.state, State::Pending { .. })
+        matches!(self.state, State::Pending(_))
     }
 
     /// Are we still trying to reach the peer?
@@ -255,15 +253,19 @@ impl Session {
         matches!(self.state, State::Failed { once: true, .. })
     }
 
-    /// Is this the peer's name for the session we are in?
+    /// Is this the peer's name for the session we are in, or asked to be in?
     pub fn talks_to(&self, session: SessionId) -> bool {
-        matches!(&self.state, State::Connected(live) if live.connection.hello.session == session)
+        match &self.state {
+            State::Connected(live) => live.connection.hello.session == session,
+            State::Pending(pending) => pending.newcomer.connection.hello.session == session,
+            _ => false,
+        }
     }
 
     /// How far it is proven that the peer is who it says, once it has said so.
     pub fn standing(&self) -> Option<Standing> {
         match &self.state {
-            State::Pending { newcomer, .. } => Some(newcomer.connection.hello.standing),
+            State::Pending(pending) => Some(pending.newcomer.connection.hello.standing),
             State::Connected(live) => Some(live.connection.hello.standing),
             State::Opening(opening) => opening.standing(),
             State::Failed { .. } | State::Ended => None,
@@ -297,7 +299,7 @@ impl Session {
     pub fn connection_ids(&self) -> [Option<ConnectionId>; 2] {
         match &self.state {
             State::Opening(opening) => [Some(opening.local()), None],
-            State::Pending { newcomer, .. } => [Some(newcomer.connection.local), None],
+            State::Pending(pending) => [Some(pending.newcomer.connection.local), None],
             State::Connected(live) => {
                 [Some(live.connection.local), live.challenger.as_ref().map(|c| c.newcomer.connection.local)]
             }
@@ -440,8 +442,8 @@ impl Session {
     ) -> Result<(), Dropped> {
         match &mut self.state {
             State::Opening(_) => self.handle_first_data(now, from, header, datagram, ctx),
-            State::Pending { newcomer, .. } => {
-                if newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
+            State::Pending(pending) => {
+                if pending.newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
                     self.say_farewell(now, None);
                     self.state = State::Ended;
                     self.outcomes.push(Outcome::Ended);
@@ -459,8 +461,8 @@ impl Session {
             transport.handle_timeout(now, ctx.drops);
         }
         match &self.state {
-            State::Opening(_) => self.handle_opening_timeout(now),
-            State::Pending { .. } => self.handle_pending_timeout(now),
+            State::Opening(_) => self.handle_opening_timeout(now, ctx),
+            State::Pending(_) => self.handle_pending_timeout(now),
             State::Connected(_) => self.handle_live_timeout(now),
             State::Failed { at, .. } => {
                 if *at + self.settings.session_idle_timeout <= now {
@@ -486,7 +488,7 @@ impl Session {
     pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBuf, ctx: &mut Context<'_>) -> Option<Transmit> {
         let remote = match &mut self.state {
             State::Opening(_) => self.poll_opening(now, &mut out.bytes, ctx)?,
-            State::Pending { newcomer, .. } => newcomer.poll_transmit(&mut out.bytes)?,
+            State::Pending(pending) => pending.newcomer.poll_transmit(&mut out.bytes)?,
             State::Connected(_) => return self.poll_live(now, out),
             State::Failed { .. } | State::Ended => return None,
         };
@@ -498,8 +500,7 @@ impl Session {
     pub fn poll_timeout(&self, now: Instant) -> Option<Deadline> {
         match &self.state {
             State::Opening(opening) => Some(opening.poll_timeout(now)),
-            State::Pending { newcomer, .. } if newcomer.wants_transmit() => Some(Deadline::new(now, Why::Transmit)),
-            State::Pending { newcomer, posted_at } => Some(pending::deadline(newcomer, *posted_at)),
+            State::Pending(pending) => Some(pending.poll_timeout(now)),
             State::Connected(live) => {
                 let own = live.poll_timeout(now, &self.settings);
                 let transport = self.transport.as_ref().and_then(|t| t.poll_timeout(now));
@@ -536,7 +537,7 @@ impl Session {
     pub fn explain(&self) -> (&'static str, String) {
         match &self.state {
             State::Opening(opening) => opening.explain(),
-            State::Pending { .. } => ("pending", "the app has not accepted yet".to_owned()),
+            State::Pending(_) => ("pending", "the app has not accepted yet".to_owned()),
             State::Connected(live) => ("connected", format!("path to {}", live.connection.paths.active())),
             State::Failed { ending, .. } => ("failed", ending.text.clone()),
             State::Ended => ("ended", String::new()),

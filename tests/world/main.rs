@@ -8,12 +8,16 @@ mod app;
 mod sim;
 mod traffic;
 
+mod anew;
+mod bounds;
 mod channels;
 mod closing;
 mod corners;
 mod delivery;
 mod failing;
 mod flow;
+mod flushing;
+mod gap;
 mod hostile;
 mod identity;
 mod idling;
@@ -21,8 +25,12 @@ mod laws;
 mod meeting;
 mod moving;
 mod nagle;
+mod ourselves;
+mod quick;
 mod requests;
 mod strangers;
+mod timers;
+mod unheard;
 mod unreliable;
 
 /// How many seeds a law over seeds tries.

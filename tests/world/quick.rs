@@ -1,0 +1,55 @@
+//! Small messages beside bulk: what a game says must not wait for what it copies.
+
+use crate::app::{RELIABLE, ms, secs};
+use crate::sim::World;
+use crate::traffic::{Flow, Sizes};
+use steamnetmsg::endpoint::faults::Direction;
+use steamnetmsg::time::Duration;
+
+/// The delays of 20 bytes every 50 ms on channel 2, reliable, while channel 1 always has bulk to send.
+fn delays_beside_bulk(seed: u64, rtt: Duration, rate: u64, loss: f32, span: Duration) -> Vec<Duration> {
+    let mut world = World::new(seed);
+    world.weather = Direction { loss, rate, rate_burst: 3_000, lag: rtt / 2, ..Direction::default() };
+    let (a, b) = world.connected_pair();
+    let mut bulk = Flow::new(&world, a, b, 1, u64::MAX, Sizes::UpTo(40_000));
+    let (mut sent, mut delays) = (Vec::new(), Vec::new());
+    let end = world.now() + span;
+    for tick in 0u32.. {
+        // Room is left for the small ones: a send buffer that is full refuses them too.
+        while world.status(a, b).pending_reliable < 400_000 && bulk.send_next(&mut world) {}
+        bulk.receive(&mut world);
+        if tick % 10 == 0 && world.now() < end {
+            sent.push(world.now());
+            world.send(a, b, 2, RELIABLE, &[9; 20]).expect("there is room");
+        }
+        world.run(ms(5));
+        for message in world.receive(b, 2) {
+            delays.push(message.received.saturating_since(sent[delays.len()]));
+        }
+        if world.now() > end && delays.len() == sent.len() {
+            break;
+        }
+        assert!(world.now() < end + secs(10), "{} of {} arrived", delays.len(), sent.len());
+    }
+    assert!(bulk.received > 10, "bulk flows as well");
+    delays
+}
+
+#[test]
+fn small_messages_beside_bulk_and_loss_take_two_round_trips_at_most_in_99_of_100() {
+    for rtt in [20, 50, 100].map(ms) {
+        for rate in [64 << 10, 128 << 10, 256 << 10, 1 << 20, 4 << 20] {
+            let mut w = Vec::new();
+            for seed in crate::seeds(3) {
+                let mut delays = delays_beside_bulk(seed, rtt, rate, 5.0, secs(100));
+                delays.sort_unstable();
+                w.push((
+                    delays[delays.len() / 2].as_millis(),
+                    delays[delays.len() * 99 / 100].as_millis(),
+                    delays[delays.len() - 1].as_millis(),
+                ));
+            }
+            println!("rtt {rtt:?} rate {rate} limit {:?}: {w:?}", rtt * 2 + ms(50));
+        }
+    }
+}
