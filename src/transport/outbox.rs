@@ -24,8 +24,7 @@ pub const MAX_CHANNELS_IN: usize = 2 * MAX_CHANNELS;
 /// A message that does not fit into the rest of a packet is cut only if at least so much of it fits.
 const LEAST_SLICE: usize = 256;
 
-/// What is lost of a message and no longer than this goes again in two packets, once: were only one sent and lost
-/// as well, the channel would stand still for another round trip, for the price of a few bytes.
+/// A lost slice no longer than this goes again in two packets, once: to lose it twice costs another round trip.
 const TWICE: u32 = 256;
 
 /// The most a message frame's header takes when nothing is left out, bytes.
