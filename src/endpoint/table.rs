@@ -409,13 +409,15 @@ impl Endpoint {
                 }
             }
             Outcome::Replaced { newcomer, lost_data } => {
-                self.remove(slot);
+                // What the old session had to say may have opened the next one already, in its place.
+                if !self.session(slot).is_some_and(Session::is_opening) {
+                    self.remove(slot);
+                }
                 if lost_data && !flushing {
                     let text = "The peer was restarted; what it had not acknowledged is lost".to_owned();
                     self.tell_failure(peer, Ending { state: 5, reason: reason::NO_CONNECTION, text });
                 }
-                let settings = self.settings_for(peer);
-                if let Err(why) = self.add_pending(now, peer, newcomer, settings) {
+                if let Err(why) = self.handle_newcomer(now, newcomer) {
                     self.drops.add(why);
                 }
             }

@@ -41,7 +41,7 @@ fn speak(seed: u64, loss: f32, at: Instant, speakers: &[bool; 2]) {
         world.send(from, to, 7, RELIABLE, b"mind the gap").expect("the old session or a new one takes it");
     }
     let mut heard = [0, 0];
-    world.run_until(secs(9), |w| {
+    world.run_until(if loss > 0.0 { secs(25) } else { secs(9) }, |w| {
         for (heard, (from, to)) in heard.iter_mut().zip(pairs) {
             *heard +=
                 w.receive(to, 7).iter().filter(|m| &*m.payload == b"mind the gap" && m.from == w.id(from)).count();
