@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-CASE(58, "Over 50 ms each way info tells state 3, the ping, qualities, rates and an empty queue; a stranger is all zeros") {
+CASE("58", "Over 50 ms each way info tells state 3, the ping, qualities, rates and an empty queue; a stranger is all zeros") {
   pair p = connected_pair();
   snm_realtime_status s, zeros = SNM_REALTIME_STATUS_INIT;
   uint32_t i;
@@ -30,7 +30,7 @@ CASE(58, "Over 50 ms each way info tells state 3, the ping, qualities, rates and
   CHECK(memcmp(&s, &zeros, sizeof(s)) == 0);
 }
 
-CASE(59, "The peer is killed, restarts and sends at once: a request or its message within seconds, nothing stale stays") {
+CASE("59", "The peer is killed, restarts and sends at once: a request or its message within seconds, nothing stale stays") {
   peer_process first = fork_peer(0), second = fork_peer(1);
   snm_endpoint *a = endpoint_of(A_ID);
   wake_peer(&first, a);
@@ -155,7 +155,7 @@ static void talk_through(pair p, meddler *m, int noise) {
   }
 }
 
-CASE(60, "10000 altered and random datagrams: still connected, no event, under 1 MB more memory; of 100 strangers only MAX_PENDING_REQUESTS wait") {
+CASE("60", "10000 altered and random datagrams: still connected, no event, under 1 MB more memory; of 100 strangers only MAX_PENDING_REQUESTS wait") {
   enum { STRANGERS = 100, LIMIT = 8 };
   pair p;
   meddler m;
