@@ -52,6 +52,9 @@ impl Session {
     pub fn fail(&mut self, now: Instant, state: i32, reason: i32, text: impl Into<String>) {
         let text = text.into();
         let address = self.address();
+        if !self.is_connected() {
+            self.channels.clear(); // nothing was ever carried on them
+        }
         self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
         self.drop_transport();
         let ending = Ending { state, reason, text };

@@ -1,6 +1,6 @@
 //! Corners that are easily got wrong: limits that meet, packets that overtake, peers that do not play along.
 
-use crate::app::{CLOSED_BY_PEER, CONNECTED, RELIABLE, UNRELIABLE, ms, secs};
+use crate::app::{CLOSED_BY_PEER, CONNECTED, NONE, PROBLEM_LOCALLY, RELIABLE, UNRELIABLE, ms, secs};
 use crate::sim::World;
 use std::sync::Arc;
 use steamnetmsg::drops::DropCounts;
@@ -328,4 +328,21 @@ fn a_full_table_of_requests_does_not_wipe_a_failure() {
     w.send(b, a, 0, RELIABLE, b"x").unwrap();
     w.run(secs(1));
     assert_eq!(w.state(a, b), 5, "b's request was turned away, the failure stands");
+}
+
+#[test]
+fn a_channel_stays_open_when_the_connection_fails() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    w.send(b, a, 3, RELIABLE, b"unread").unwrap();
+    w.run(secs(1));
+    w.kill(b);
+    w.wait("the failure is told", secs(20), |w| !w.failures(a, b).is_empty());
+    assert!(!w.close_channel(a, b, 99), "never used");
+    assert!(w.close_channel(a, b, 3));
+    assert!(w.receive(a, 3).is_empty(), "its unread messages are gone");
+    assert!(!w.close_channel(a, b, 3), "closed already");
+    assert_eq!(w.state(a, b), PROBLEM_LOCALLY, "another is open: it stays failed");
+    assert!(w.close_channel(a, b, 0));
+    assert_eq!(w.state(a, b), NONE, "the last one ends it");
 }
