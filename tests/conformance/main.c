@@ -11,7 +11,7 @@
 enum { MOST_CASES = 400, AT_A_TIME = 10, LIMIT_SECONDS = 90, LONGEST_TEXT = 400 };
 
 typedef struct one {
-  char id[32], sentence[LONGEST_TEXT];
+  char id[48], sentence[LONGEST_TEXT];
   const char *file;
   void (*run)(int part);
   int part, is_long, listed, wanted, passed;
