@@ -32,7 +32,7 @@ static pair five_unread(void) {
     CHECK(send_number(p.a, B_ID, i, RELIABLE, 1) == OK);
   CHECK(send_text(p.a, B_ID, "all sent", RELIABLE, 2) == OK);
   expect_text(p.b, 2, A_ID, "all sent");
-  rest(300);
+  all_delivered(p.a, B_ID);
   return p;
 }
 

@@ -148,3 +148,26 @@ CASE("F-early-unreliable", "With EARLY_UNRELIABLE 1 what was sent before the ses
   expect_word(p.b, 2, RELIABLE);
   expect_word(p.b, 1, 0);
 }
+
+CASE("F-duplicates", "Where the network doubles every packet a message arrives once all the same, unreliable or reliable") {
+  pair p = connected_pair();
+  uint8_t seen[2][200] = { { 0 } };
+  snm_message *message;
+  uint32_t i;
+  CHECK(snm_endpoint_set_float(p.a, SNM_CONFIG_FAKE_PACKET_DUP_SEND, 100.0) == OK);
+  for (i = 0; i < 200; i++) {
+    CHECK(send_number(p.a, B_ID, i, SNM_SEND_NO_NAGLE, 1) == OK);
+    CHECK(send_number(p.a, B_ID, i, RELIABLE | SNM_SEND_NO_NAGLE, 1) == OK);
+  }
+  WITHIN(10000, status_of(p.a, B_ID).pending_unreliable == 0);
+  all_delivered(p.a, B_ID);
+  CHECK(send_text(p.a, B_ID, "after them", RELIABLE, 2) == OK);
+  expect_text(p.b, 2, A_ID, "after them");
+  rest(300); /* and after their doubles */
+  for (i = 0; i < 400; i++) {
+    CHECK(snm_receive_messages_on_channel(p.b, 1, &message, 1) == 1);
+    CHECK(message->flags == 0 || message->flags == RELIABLE);
+    CHECK(seen[message->flags == 0][number_in(message)]++ == 0);
+  }
+  CHECK(empty(p.b, 1));
+}

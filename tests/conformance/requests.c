@@ -112,28 +112,31 @@ CASE("10", "The queue before the accept is full at 524288 bytes (25); what was t
   }
 }
 
-CASE("11", "While A goes on asking, B gets the request again at most 6 s apart and never twice within a second") {
+LONG_CASE("11", "While A sends every second and its request lives, B gets the request again at most 6 s apart, never twice within a second") {
   pair p = make_pair();
-  int64_t end = snm_time_now() + 13000000, send_at_time = 0, last = 0;
+  int64_t sent_at = 0, looked_at = 0, told_before = 0, told_after = 0;
   int requests = 0;
-  set_both(p, SNM_CONFIG_TIMEOUT_INITIAL, 60000);
-  while (snm_time_now() < end) {
+  while (state_of(p.a, B_ID) != 5) { /* TIMEOUT_INITIAL: ten seconds */
     snm_event event = SNM_EVENT_INIT;
-    if (snm_time_now() >= send_at_time) {
-      CHECK(send_text(p.a, B_ID, "x", RELIABLE, 0) == OK);
-      send_at_time = snm_time_now() + 1000000;
-    }
-    if (snm_poll_event(p.b, &event) == 1) {
-      int64_t now = snm_time_now();
+    int told = snm_poll_event(p.b, &event);
+    int64_t now = snm_time_now();
+    if (told) {
       CHECK(event.type == SNM_EVENT_SESSION_REQUEST && event.remote_steam_id == A_ID);
-      CHECK(requests == 0 || now - last >= 1000000);
-      CHECK(requests == 0 || now - last <= 6000000 + 1500000); /* and a slow machine */
-      last = now;
+      /* It came between the last look and this one: a test that was not run for a while proves nothing wrong. */
+      CHECK(requests == 0 || (looked_at - told_after <= 6000000 && now - told_before >= 1000000));
+      told_before = looked_at;
+      told_after = now;
       requests++;
+    }
+    looked_at = now;
+    if (now - sent_at >= 1000000) {
+      snm_result answer = send_text(p.a, B_ID, "x", RELIABLE, 0);
+      CHECK(answer == OK || (answer == SNM_RESULT_NO_CONNECTION && state_of(p.a, B_ID) == 5));
+      sent_at = now;
     }
     rest(5);
   }
-  CHECK(requests >= 2 && requests <= 13);
+  CHECK(requests >= 2 && requests <= 10);
 }
 
 CASE("12", "B pending from A: B closes; that is true, B has no session, A gets failed (state 4, reason 1001) and info 4") {
@@ -167,11 +170,11 @@ CASE("14", "Who ignores a request gets no failed event, and its session is gone 
   expect_quiet(p.b, 500);
 }
 
-CASE("15", "A closes before B accepts: the request disappears at B and its accept is false") {
+CASE("15", "A closes before B accepts: within 2 s the request is gone at B and its accept is false") {
   pair p = make_pair();
   ask(p);
   CHECK(snm_close_session_with_user(p.a, B_ID) == 1);
-  WITHIN(4000, state_of(p.b, A_ID) == 0);
+  WITHIN(2000, state_of(p.b, A_ID) == 0);
   CHECK(snm_accept_session_with_user(p.b, A_ID) == 0);
   expect_quiet(p.a, 300);
   CHECK(no_event(p.b));

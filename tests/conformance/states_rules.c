@@ -226,6 +226,94 @@ CASE("T-user-data", "receiver_user_data and user_data are the receiver's CONNECT
   CHECK(user_data_of_next(p) == -7);
 }
 
+CASE("T-C-close-and-send", "closeSession and a send right after it: a new session, a request at the peer, who has not closed; only the new message arrives") {
+  pair p = connected_pair();
+  snm_message *message;
+  lose(p.a, 100.0);
+  CHECK(send_text(p.a, B_ID, "old", RELIABLE, 0) == OK);
+  CHECK(snm_close_session_with_user(p.a, B_ID) == 1);
+  lose(p.a, 0.0);
+  CHECK(send_text(p.a, B_ID, "new", RELIABLE, 0) == OK && state_of(p.a, B_ID) == 1);
+  (void)expect_event(p.b, SNM_EVENT_SESSION_REQUEST, A_ID);
+  CHECK(snm_accept_session_with_user(p.b, A_ID) == 1);
+  message = expect_message(p.b, 0);
+  CHECK(message->size == 3 && memcmp(message->payload, "new", 3) == 0 && message->message_number == 1);
+  CHECK(no_event(p.a) && no_event(p.b));
+}
+
+/* A queues 100 messages, five seconds' worth, and closes. */
+static pair closed_with_a_queue(int64_t flush_ms) {
+  pair p = connected_pair();
+  uint8_t *bytes = some_bytes(1000, 3);
+  uint32_t i;
+  set_one(p.a, SNM_CONFIG_CLOSE_FLUSH, flush_ms);
+  send_at(p.a, 20000);
+  for (i = 0; i < 100; i++) {
+    memcpy(bytes, &i, sizeof(i));
+    CHECK(snm_send_message_to_user(p.a, B_ID, bytes, 1000, RELIABLE, 1) == OK);
+  }
+  CHECK(snm_close_session_with_user(p.a, B_ID) == 1 && state_of(p.a, B_ID) == 0);
+  return p;
+}
+
+CASE("T-C-close-drops", "closeSession drops what is queued") {
+  pair p = closed_with_a_queue(0);
+  snm_message *message;
+  int got = 0;
+  WITHIN(5000, state_of(p.b, A_ID) == 0);
+  while (snm_receive_messages_on_channel(p.b, 1, &message, 1) == 1)
+    got++;
+  CHECK(got < 100);
+}
+
+CASE("T-C-close-flush", "With CLOSE_FLUSH what is queued still arrives, and then the session ends at the peer") {
+  pair p = closed_with_a_queue(60000);
+  send_at(p.a, 10000000);
+  expect_numbers(p.b, 1, 0, 100);
+  WITHIN(10000, state_of(p.b, A_ID) == 0);
+  CHECK(no_event(p.a) && no_event(p.b));
+}
+
+/* Connected, to end after three seconds without use; B has 12 unread messages. */
+static pair soon_idle(void) {
+  pair p = make_pair();
+  uint32_t i;
+  set_both(p, SNM_CONFIG_SESSION_IDLE_TIMEOUT, 3000);
+  connect_pair(p);
+  for (i = 0; i < 12; i++)
+    CHECK(send_number(p.a, B_ID, i, RELIABLE, 1) == OK);
+  all_delivered(p.a, B_ID);
+  return p;
+}
+
+CASE("T-idle-read", "Reading is use: while one side reads now and then neither ends, long after SESSION_IDLE_TIMEOUT") {
+  pair p = soon_idle();
+  uint32_t i;
+  for (i = 0; i < 12; i++) {
+    snm_message *message = expect_message(p.b, 1);
+    CHECK(number_in(message) == i);
+    rest(400);
+    CHECK(state_of(p.a, B_ID) == 3 && state_of(p.b, A_ID) == 3);
+  }
+}
+
+CASE("T-idle-accept", "Accepting is use") {
+  pair p = soon_idle();
+  int i;
+  for (i = 0; i < 12; i++) {
+    CHECK(snm_accept_session_with_user(p.b, A_ID) == 1);
+    rest(400);
+    CHECK(state_of(p.a, B_ID) == 3 && state_of(p.b, A_ID) == 3);
+  }
+}
+
+CASE("T-idle-unread", "A session that ends for want of use leaves its unread messages readable") {
+  pair p = soon_idle();
+  WITHIN(15000, state_of(p.a, B_ID) == 0 && state_of(p.b, A_ID) == 0);
+  expect_numbers(p.b, 1, 0, 12);
+  CHECK(no_event(p.a) && no_event(p.b));
+}
+
 LONG_CASE("T-nobody", "Nobody to talk to, nothing set: the send is OK, and the session fails within 21 s, state 5") {
   snm_endpoint *a = endpoint_of(A_ID);
   int64_t began = snm_time_now();
