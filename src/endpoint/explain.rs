@@ -179,7 +179,7 @@ fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
     let (measured, remote_quality, jitter) = session.measure(now);
     let connected = session.is_connected();
     let mut status = SessionStatus {
-        ping: -1,
+        ping: session.rtt().map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000)),
         local_quality: measured.quality,
         remote_quality: remote_quality.map_or(-1.0, |percent| f32::from(percent) / 100.0),
         packets_out_per_second: measured.packets_out,
@@ -192,7 +192,6 @@ fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
     };
     if let Some(transport) = session.transport() {
         let (reliable, unreliable, unacknowledged) = transport.pending();
-        status.ping = transport.rtt().map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000));
         status.send_rate = clamped(transport.rate());
         status.pending_reliable = clamped(reliable);
         status.pending_unreliable = clamped(unreliable);

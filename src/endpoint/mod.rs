@@ -424,8 +424,7 @@ impl Endpoint {
             self.loopback.as_mut().and_then(|l| l.close_channel(channel))
         } else {
             let slot = self.by_peer.get(&peer).copied();
-            let live = slot.and_then(|s| self.session_mut(s)).filter(|s| s.ending().is_none());
-            live.and_then(|s| s.close_channel(channel))
+            slot.and_then(|s| self.session_mut(s)).and_then(|s| s.close_channel(channel))
         };
         match was_last {
             None => false,

@@ -52,10 +52,14 @@ impl Session {
     pub fn fail(&mut self, now: Instant, state: i32, reason: i32, text: impl Into<String>) {
         let text = text.into();
         let address = self.address();
+        let last = self.last(now);
+        if !self.is_connected() {
+            self.channels.clear(); // nothing was ever carried on them
+        }
         self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
         self.drop_transport();
         let ending = Ending { state, reason, text };
-        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address };
+        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address, last };
         self.outcomes.push(Outcome::Failed(ending));
     }
 
@@ -67,6 +71,7 @@ impl Session {
             return;
         }
         let address = self.address();
+        let last = self.last(now);
         let mut held = self.transport.as_mut().map(|t| t.take_unacknowledged()).unwrap_or_default();
         self.say_farewell(now, None);
         self.drop_transport();
@@ -77,7 +82,7 @@ impl Session {
             self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
         } else {
             let ending = Ending { state: 4, reason, text: text.to_owned() };
-            self.state = State::Failed { ending, at: now, once: true, address };
+            self.state = State::Failed { ending, at: now, once: true, address, last };
         }
     }
 

@@ -105,8 +105,17 @@ enum State {
         at: Instant,
         once: bool,
         address: Option<SocketAddr>,
+        last: Last,
     },
     Ended,
+}
+
+/// What was measured of a session until it failed.
+#[derive(Clone, Copy)]
+struct Last {
+    measured: Measured,
+    remote_quality: Option<u8>,
+    rtt: Option<Duration>,
 }
 
 /// One peer's session.
@@ -286,13 +295,29 @@ impl Session {
         self.transport.as_deref()
     }
 
-    /// Rates and quality here, quality at the peer (0 to 100), jitter since last asked.
+    /// Rates and quality here, quality at the peer (0 to 100), jitter since last asked. A failed session shows
+    /// what it was when it failed.
     pub fn measure(&mut self, now: Instant) -> (Measured, Option<u8>, Option<Duration>) {
-        let remote = match &self.state {
+        let last = self.last(now);
+        (last.measured, last.remote_quality, self.meter.take_max_jitter())
+    }
+
+    fn last(&mut self, now: Instant) -> Last {
+        let remote_quality = match &self.state {
+            State::Failed { last, .. } => return *last,
             State::Connected(live) => live.remote_quality,
             _ => None,
         };
-        (self.meter.measured(now), remote, self.meter.take_max_jitter())
+        Last { measured: self.meter.measured(now), remote_quality, rtt: self.rtt() }
+    }
+
+    /// The round trip of a session that stands, or stood until it failed.
+    pub fn rtt(&self) -> Option<Duration> {
+        match &self.state {
+            State::Connected(_) => self.transport.as_ref().and_then(|t| t.rtt()),
+            State::Failed { last, .. } => last.rtt,
+            _ => None,
+        }
     }
 
     /// The ids under which datagrams reach it.
