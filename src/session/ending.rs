@@ -17,6 +17,7 @@ impl Session {
     pub(super) fn say_farewell(&mut self, now: Instant, close: Option<(i32, &str)>) {
         let rtt = self.transport.as_ref().and_then(|t| t.rtt());
         let number = self.transport.as_ref().map_or(0, |t| t.next_number().0);
+        let acknowledgement = self.transport.as_mut().map(|t| t.last_acknowledgement(now)).unwrap_or_default();
         let (connection, number) = match std::mem::replace(&mut self.state, State::Ended) {
             State::Opening(opening) => match opening.into_connection() {
                 Some(connection) => (connection, number),
@@ -31,10 +32,11 @@ impl Session {
             }
             State::Failed { .. } | State::Ended => return,
         };
-        self.farewells.push(match close {
+        let farewell = match close {
             Some((reason, text)) => Farewell::close(now, connection, number, reason, text, rtt),
             None => Farewell::closed(now, connection, number),
-        });
+        };
+        self.farewells.push(farewell.with_acknowledgement(acknowledgement));
     }
 
     /// Tells a newcomer that it is not let in.

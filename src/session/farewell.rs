@@ -24,6 +24,8 @@ const MAX_COPIES: u32 = 32;
 pub struct Farewell {
     connection: Connection,
     next_number: u64,
+    /// What the session owed the peer goes along: it must not take for lost what arrived.
+    acknowledgement: Vec<u8>,
     /// `None`: the peer closed, we only say that we understood.
     close: Option<(i32, String)>,
     every: Duration,
@@ -46,6 +48,7 @@ impl Farewell {
         Farewell {
             connection,
             next_number,
+            acknowledgement: Vec::new(),
             close: Some((reason, text.to_owned())),
             every: every.min(Duration::from_millis(500)),
             next_at: Some(now),
@@ -59,12 +62,18 @@ impl Farewell {
         Farewell {
             connection,
             next_number,
+            acknowledgement: Vec::new(),
             close: None,
             every: LINGER,
             next_at: Some(now),
             sent: 0,
             ends_at: now + LINGER,
         }
+    }
+
+    /// Says in the same packets what arrived: an ACK frame, or nothing.
+    pub fn with_acknowledgement(self, frame: Vec<u8>) -> Farewell {
+        Farewell { acknowledgement: frame, ..self }
     }
 
     /// The connection's id on our side.
@@ -134,10 +143,12 @@ impl Farewell {
             Some((reason, text)) => Frame::Close { reason: *reason as u32, text },
             None => Frame::Closed,
         };
-        frame.write(&mut Writer::new(out, start + header + MAX_CLOSE_TEXT + 16));
+        out.extend_from_slice(&self.acknowledgement);
+        let end = out.len() + MAX_CLOSE_TEXT + 16;
+        frame.write(&mut Writer::new(out, end));
         self.connection.seal(number, out, start, header).ok()?;
         self.next_number += 1;
-        debug_assert!(out.len() - start <= header + MAX_CLOSE_TEXT + 16 + TAG_SIZE);
+        debug_assert!(out.len() - start <= header + self.acknowledgement.len() + MAX_CLOSE_TEXT + 16 + TAG_SIZE);
         Some(self.connection.paths.active())
     }
 

@@ -33,6 +33,9 @@ use outbox::{Blocked, Carried, Outbox};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// An acknowledgement that goes with a CLOSE takes at most so many bytes.
+const MAX_LAST_ACK: usize = 512;
+
 /// So many packets in a row may ask for no acknowledgement.
 const MAX_UNACKNOWLEDGED: u64 = 4_096;
 
@@ -339,6 +342,13 @@ impl Transport {
     /// The largest packet number that arrived on this connection.
     pub fn largest_received(&self) -> Option<u64> {
         self.acks.largest()
+    }
+
+    /// The acknowledgement that is owed when the session ends, as a frame to go with its CLOSE; empty if none is.
+    pub fn last_acknowledgement(&mut self, now: Instant) -> Vec<u8> {
+        let mut frame = Vec::new();
+        self.acks.write(now, &mut Writer::new(&mut frame, MAX_LAST_ACK));
+        frame
     }
 
     /// A packet was opened and its frames taken.

@@ -368,3 +368,18 @@ fn the_ping_is_unknown_until_the_session_stands_and_kept_when_it_fails() {
     w.run(secs(60));
     assert_eq!(w.status(a, b), then);
 }
+
+#[test]
+fn who_closes_acknowledges_what_arrived_so_that_its_peer_mourns_nothing() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    w.send(a, b, 0, RELIABLE, b"last words").unwrap();
+    w.wait("it arrives", secs(1), |w| !w.receive(b, 0).is_empty());
+    // Long before an acknowledgement of one packet would go on its own.
+    assert!(w.close(b, a));
+    w.run(ms(100));
+    assert_eq!(w.state(a, b), NONE);
+    w.send(a, b, 0, RELIABLE, b"a new session").unwrap();
+    w.wait("B is asked anew", secs(1), |w| !w.requests(b, a).is_empty());
+    w.assert_no_events(a);
+}
