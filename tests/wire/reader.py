@@ -94,7 +94,7 @@ class Response:
 class Finish:
     destination: int
     message: bytes
-    packet: "Data | None"
+    rest: bytes
 
 
 @dataclass
@@ -160,12 +160,13 @@ def response(read, _):
 
 def finish(read, _):
     destination, length = read.number(4), read.number(2)
-    message, rest = read.take(length), read.rest()
-    return Finish(destination, message, data_packet(rest) if rest else None)
+    return Finish(destination, read.take(length), read.rest())
 
 
 def hint(read, _):
-    return Hint(read.number(4), read.number(8), read.number(1), read.number(1))
+    said = Hint(read.number(4), read.number(8), read.number(1), read.number(1))
+    demand(said.code in (1, 2), "a hint without a meaning")
+    return said
 
 
 def reset(read, _):
@@ -194,11 +195,11 @@ def number_bytes(number, acknowledged):
 
 
 def lengthen(low, count, largest):
-    """The number with these low bytes that is nearest to the one expected (section 4)."""
+    """The number with these low bytes nearest to the one expected, the larger of two (section 4)."""
     expected = 0 if largest is None else largest + 1
     span = 1 << (8 * count)
     candidates = [(expected // span + turn) * span + low for turn in (-1, 0, 1)]
-    return min((n for n in candidates if 0 <= n < MAX_NUMBER), key=lambda n: abs(n - expected))
+    return min((n for n in candidates if 0 <= n < MAX_NUMBER), key=lambda n: (abs(n - expected), -n))
 
 
 # Section 3.4 and 3.5: who they are, and what they take.
@@ -238,7 +239,7 @@ PARAMETERS = {
     4: (0, at_most(2**62 - 1)),
     5: (0, at_most(2**62 - 1)),
     6: (180_000, at_most(2**32 - 1)),
-    7: (2, lambda value: value & 2),
+    7: (2, lambda value: value & 2 and value < 256),
     8: (None, None),
     9: (25_000, at_most(1_000_000)),
     10: (1_200, at_most(65_535, 1_200)),
@@ -295,6 +296,7 @@ def percent(read):
 
 def close(read):
     reason, length = read.varint(), read.varint()
+    demand(reason < 2**32, "a reason above 32 bits")
     demand(length <= MAX_CLOSE_TEXT, "a text too long")
     try:
         return [reason, read.take(length).decode("utf-8")]
@@ -372,7 +374,7 @@ def message(kind, read, before):
     else:
         demand(before and (before.channel, before.reliable) == (channel, reliable), "nothing to count on from")
         number = before.number + 1
-    demand(number != 0, "message 0")
+    demand(0 < number < 2**64, "no number of a message")
     offset, total = (read.varint(), read.varint()) if kind & 0x08 else (0, None)
     data = read.take(read.varint()) if kind & 0x04 else read.rest()
     total = len(data) if total is None else total

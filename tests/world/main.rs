@@ -20,6 +20,7 @@ mod laws;
 mod meeting;
 mod moving;
 mod nagle;
+mod paper;
 mod requests;
 mod strangers;
 mod unreliable;
