@@ -4,8 +4,9 @@
 //! gives up. Nothing that comes back is believed before it is verified; what cannot be verified is at
 //! most a hint that colours the reason of a failure.
 
+use super::cause::Cause;
+use super::hello;
 use super::local::Local;
-use super::{hello, reason};
 use crate::crypto::cookie::CheckKey;
 use crate::crypto::noise::{Initiator, Prologue, Split};
 use crate::crypto::random::Random;
@@ -71,7 +72,11 @@ pub struct Dial {
     ephemeral: [u8; 32],
     targets: Vec<Target>,
     retry: Retry,
-    hint: Option<(i32, String)>,
+    hint: Option<(Cause, String)>,
+    /// Hints that came.
+    pub(super) hints: u32,
+    /// Answers that were not believed.
+    pub(super) answers_refused: u32,
 }
 
 /// A verified answer.
@@ -110,6 +115,8 @@ impl Dial {
             targets: Vec::new(),
             retry: Retry::new(now),
             hint: None,
+            hints: 0,
+            answers_refused: 0,
         }
     }
 
@@ -127,14 +134,14 @@ impl Dial {
         self.retry = Retry::new(Instant::ZERO);
     }
 
-    /// For humans: what is being tried.
-    pub fn explain(&self) -> String {
-        let tried: Vec<String> = self.targets.iter().map(|t| format!("{} ({} times)", t.address, t.sent)).collect();
-        match &self.hint {
-            _ if tried.is_empty() => self.verdict().1,
-            Some((_, hint)) => format!("tried {}; {hint}", tried.join(", ")),
-            None => format!("tried {}", tried.join(", ")),
-        }
+    /// How many addresses were tried, and how often in all.
+    pub fn tried(&self) -> (u64, u64) {
+        (self.targets.len() as u64, self.targets.iter().map(|t| u64::from(t.sent)).sum())
+    }
+
+    /// Is the peer looked for there?
+    pub fn tries(&self, address: SocketAddr) -> bool {
+        self.targets.iter().any(|t| t.address == address)
     }
 
     /// Is any address known?
@@ -142,15 +149,31 @@ impl Dial {
         !self.targets.is_empty()
     }
 
-    /// What the failure is called when nobody answered in time.
-    pub fn verdict(&self) -> (i32, String) {
+    /// Why nothing came of it so far. `unsent`: the operating system refuses to send.
+    pub fn verdict(&self, unsent: bool) -> (Cause, String) {
         match &self.hint {
             Some(hint) => hint.clone(),
             None if self.targets.is_empty() => {
-                (reason::RENDEZVOUS, format!("No address of {} is known (snm_add_peer_address)", self.peer))
+                (Cause::NoAddress, format!("No address of {} is known (snm_add_peer_address)", self.peer))
             }
-            None => (reason::TIMEOUT, "Timed out attempting to connect: nobody answered".to_owned()),
+            None if unsent => {
+                let text = format!("Timed out attempting to connect: this machine cannot send to {}", self.places());
+                (Cause::NetworkUnreachable, text)
+            }
+            None if self.answers_refused > 0 => {
+                let text = format!("{} answers came from {}, none verifies", self.answers_refused, self.places());
+                (Cause::BadAnswer, text)
+            }
+            None => {
+                let tries = self.tried().1;
+                (Cause::NoAnswer, format!("Nobody answered at {} in {tries} tries", self.places()))
+            }
         }
+    }
+
+    fn places(&self) -> String {
+        let places: Vec<String> = self.targets.iter().map(|t| t.address.to_string()).collect();
+        places.join(", ")
     }
 
     /// Somebody asks for proof of our address first. Not authenticated: it only repeats message 1.
@@ -172,11 +195,12 @@ impl Dial {
         if hint.session != self.session {
             return Err(Dropped::Stale);
         }
+        self.hints = self.hints.saturating_add(1);
         self.hint = Some(match hint.code {
             HintCode::OtherVersion => {
-                (reason::BAD_VERSION, format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version))
+                (Cause::OtherVersion, format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version))
             }
-            HintCode::OtherApp => (reason::BAD_CERT, "The peer runs another app (APP_ID)".to_owned()),
+            HintCode::OtherApp => (Cause::OtherApp, "The peer runs another app (APP_ID)".to_owned()),
         });
         Ok(())
     }
@@ -194,6 +218,20 @@ impl Dial {
         from: SocketAddr,
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
+        let answered = self.believe(now, local, windows, idle, from, response);
+        self.answers_refused = self.answers_refused.saturating_add(answered.is_err().into());
+        answered
+    }
+
+    fn believe(
+        &mut self,
+        now: Instant,
+        local: &Local,
+        windows: &Windows,
+        idle: Duration,
+        from: SocketAddr,
+        response: &Response<'_>,
+    ) -> Result<Answered, Dropped> {
         let mut payload = Vec::new();
         let remote_static =
             self.noise.read_response(response.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
@@ -201,11 +239,11 @@ impl Dial {
             Ok(hello) if hello.steam_id == self.peer => hello,
             Ok(other) => {
                 self.hint =
-                    Some((reason::BAD_CERT, format!("{from} answers as {}, not {}", other.steam_id, self.peer)));
+                    Some((Cause::OtherIdentity, format!("{from} answers as {}, not {}", other.steam_id, self.peer)));
                 return Err(Dropped::BadHandshake);
             }
             Err(Disbelief::BadSignature) => {
-                self.hint = Some((reason::BAD_CRYPT, format!("The signature of {from} does not verify")));
+                self.hint = Some((Cause::BadSignature, format!("The signature of {from} does not verify")));
                 return Err(Dropped::BadHandshake);
             }
             Err(Disbelief::Malformed | Disbelief::NotForUs) => return Err(Dropped::BadHandshake),

@@ -14,7 +14,9 @@
 //! Invariants: nothing unauthenticated changes the state; a session ends with exactly one [`Outcome`] that
 //! ends it; after an end no message of the old incarnation is ever delivered.
 
+pub mod cause;
 pub mod connection;
+pub mod diagnosis;
 pub mod dial;
 mod ending;
 pub mod farewell;
@@ -36,7 +38,9 @@ use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::cell::PeerCell;
 use crate::transport::{Delivery, Transport, Windows};
 use crate::wire::packet::{DataHeader, MAX_DATA_HEADER, TAG_SIZE};
+use cause::Cause;
 use connection::Connection;
+use diagnosis::Unsent;
 use dial::Dial;
 use farewell::Farewell;
 use hello::DATAGRAM_SIZE;
@@ -71,6 +75,8 @@ pub struct Ending {
     pub reason: i32,
     /// For humans.
     pub text: String,
+    /// The cause behind the reason.
+    pub cause: Cause,
 }
 
 /// Something the endpoint has to act on.
@@ -80,7 +86,7 @@ pub enum Outcome {
     /// The app is told of a failure; the session stays, failed.
     Failed(Ending),
     /// The session is no more.
-    Ended,
+    Ended(Ending),
     /// The peer ended an idle session just when the app sent: these messages need a new session.
     Reopen(Vec<(Channel, Box<[u8]>)>),
     /// The peer was restarted: the old session is gone, and this one knocks.
@@ -96,6 +102,7 @@ enum State {
     Opening(Box<Opening>),
     Pending {
         newcomer: Box<Newcomer>,
+        began_at: Instant,
         posted_at: Instant,
     },
     Connected(Box<Live>),
@@ -121,6 +128,7 @@ pub struct Session {
     /// The channel the open set was asked for last.
     last_channel: Option<Channel>,
     meter: Meter,
+    unsent: Unsent,
     outcomes: Vec<Outcome>,
     farewells: Vec<Farewell>,
 }
@@ -145,6 +153,7 @@ impl Session {
             channels: BTreeSet::new(),
             last_channel: None,
             meter: Meter::new(now),
+            unsent: Unsent::default(),
             outcomes: Vec::new(),
             farewells: Vec::new(),
         }
@@ -161,7 +170,7 @@ impl Session {
         ctx: &mut Context<'_>,
     ) -> Session {
         let dial = Dial::new(now, ctx.local, connection, id, peer, ctx.random);
-        let opening = Opening::new(now + settings.timeout_initial, dial);
+        let opening = Opening::new(now, settings.timeout_initial, dial);
         let mut session = Session::new(now, peer, id, settings, cell, State::Opening(Box::new(opening)));
         let windows = Windows::of(&session.settings);
         session.transport = Some(Box::new(Transport::new(&session.settings, windows, session.cell.clone())));
@@ -177,7 +186,7 @@ impl Session {
         settings: Settings,
         cell: Arc<PeerCell>,
     ) -> Session {
-        let state = State::Pending { newcomer, posted_at: now };
+        let state = State::Pending { newcomer, began_at: now, posted_at: now };
         let mut session = Session::new(now, peer, id, settings, cell, state);
         session.outcomes.push(Outcome::Requested);
         session
@@ -431,8 +440,7 @@ impl Session {
             State::Pending { newcomer, .. } => {
                 if newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
                     self.say_farewell(now, None);
-                    self.state = State::Ended;
-                    self.outcomes.push(Outcome::Ended);
+                    self.end_request("It gave up");
                 }
                 Ok(())
             }
@@ -450,10 +458,10 @@ impl Session {
             State::Opening(_) => self.handle_opening_timeout(now),
             State::Pending { .. } => self.handle_pending_timeout(now),
             State::Connected(_) => self.handle_live_timeout(now),
-            State::Failed { at, .. } => {
+            State::Failed { at, ending, .. } => {
                 if *at + self.settings.session_idle_timeout <= now {
+                    self.outcomes.push(Outcome::Ended(ending.clone()));
                     self.state = State::Ended;
-                    self.outcomes.push(Outcome::Ended);
                 }
             }
             State::Ended => {}
@@ -487,7 +495,7 @@ impl Session {
         match &self.state {
             State::Opening(opening) => Some(opening.poll_timeout(now)),
             State::Pending { newcomer, .. } if newcomer.wants_transmit() => Some(Deadline::new(now, Why::Transmit)),
-            State::Pending { newcomer, posted_at } => Some(pending::deadline(newcomer, *posted_at)),
+            State::Pending { newcomer, posted_at, .. } => Some(pending::deadline(newcomer, *posted_at)),
             State::Connected(live) => {
                 let own = live.poll_timeout(now, &self.settings);
                 let transport = self.transport.as_ref().and_then(|t| t.poll_timeout(now));
@@ -520,14 +528,26 @@ impl Session {
         }
     }
 
-    /// For `snm_explain_session`: phase, and what it waits for.
-    pub fn explain(&self) -> (&'static str, String) {
+    /// The operating system refuses to send to `remote` for now: remembered for the diagnosis, if it concerns us.
+    pub fn handle_send_error(&mut self, now: Instant, remote: SocketAddr) {
+        let ours = match &self.state {
+            State::Opening(opening) => opening.talks_to(remote),
+            State::Connected(live) => live.connection.paths.active() == remote,
+            _ => false,
+        };
+        if ours {
+            self.unsent.note(now);
+        }
+    }
+
+    /// For people: how far it has come.
+    pub fn phase(&self) -> &'static str {
         match &self.state {
-            State::Opening(opening) => opening.explain(),
-            State::Pending { .. } => ("pending", "the app has not accepted yet".to_owned()),
-            State::Connected(live) => ("connected", format!("path to {}", live.connection.paths.active())),
-            State::Failed { ending, .. } => ("failed", ending.text.clone()),
-            State::Ended => ("ended", String::new()),
+            State::Opening(opening) => opening.phase_name(),
+            State::Pending { .. } => "pending",
+            State::Connected(_) => "connected",
+            State::Failed { .. } => "failed",
+            State::Ended => "ended",
         }
     }
 }

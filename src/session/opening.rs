@@ -1,8 +1,9 @@
 //! A session we began: from the first message of the handshake to the peer's yes.
 
+use super::cause::Cause;
 use super::connection::Connection;
 use super::dial::{Dial, Retry};
-use super::{Context, Session, State, reason};
+use super::{Context, Session, State};
 use crate::crypto::packet::{Aead, PacketKeys};
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 /// While the app at the other end thinks, it is told so often that we still wait.
 const REQUEST_EVERY: Duration = Duration::from_secs(2);
 
-enum Phase {
+pub(super) enum Phase {
     /// Message 1 is out.
     Dialing(Box<Dial>),
     /// Message 3 is out, we wait for the peer's yes.
@@ -32,13 +33,14 @@ enum Phase {
 
 /// The opening of a session.
 pub struct Opening {
-    deadline: Instant,
-    phase: Phase,
+    pub(super) began_at: Instant,
+    pub(super) deadline: Instant,
+    pub(super) phase: Phase,
 }
 
 impl Opening {
-    pub(super) fn new(deadline: Instant, dial: Dial) -> Opening {
-        Opening { deadline, phase: Phase::Dialing(Box::new(dial)) }
+    pub(super) fn new(now: Instant, patience: Duration, dial: Dial) -> Opening {
+        Opening { began_at: now, deadline: now + patience, phase: Phase::Dialing(Box::new(dial)) }
     }
 
     pub(super) fn local(&self) -> ConnectionId {
@@ -80,13 +82,19 @@ impl Opening {
         next.map_or(deadline, |at| deadline.min(Deadline::new(at, Why::Handshake)))
     }
 
-    pub(super) fn explain(&self) -> (&'static str, String) {
+    /// Is that one of the places where the peer may be?
+    pub(super) fn talks_to(&self, address: SocketAddr) -> bool {
         match &self.phase {
-            Phase::Dialing(dial) => ("dialing", dial.explain()),
-            Phase::Finishing { held: true, .. } => ("waiting", "the peer has not accepted yet".to_owned()),
-            Phase::Finishing { connection, .. } => {
-                ("finishing", format!("the handshake with {} is not confirmed", connection.paths.active()))
-            }
+            Phase::Dialing(dial) => dial.tries(address),
+            Phase::Finishing { connection, .. } => connection.paths.active() == address,
+        }
+    }
+
+    pub(super) fn phase_name(&self) -> &'static str {
+        match &self.phase {
+            Phase::Dialing(_) => "dialing",
+            Phase::Finishing { held: true, .. } => "waiting",
+            Phase::Finishing { .. } => "finishing",
         }
     }
 }
@@ -144,7 +152,7 @@ impl Session {
         let keys = PacketKeys::new(&answered.split, Aead::choose(ctx.local.aead_support, answered.hello.aead));
         let mut connection = Connection::new(local, answered.remote, answered.hello, keys, from, answered.rtt);
         if let Err(text) = self.begin_connection(&connection, 0) {
-            self.fail(now, 5, reason::GENERIC, text);
+            self.fail(now, Cause::MessageTooLarge, text);
             return Ok(());
         }
         let mut flight = Vec::with_capacity(1_200);
@@ -235,14 +243,14 @@ impl Session {
         if opening.deadline > now {
             return;
         }
-        let (reason, text) = match &opening.phase {
-            Phase::Dialing(dial) => dial.verdict(),
+        let (cause, text) = match &opening.phase {
+            Phase::Dialing(dial) => dial.verdict(self.unsent.counts(now)),
             Phase::Finishing { held: true, .. } => {
-                (reason::TIMEOUT, "Timed out attempting to connect: the peer did not accept".to_owned())
+                (Cause::PeerDeciding, "Timed out attempting to connect: the peer did not accept".to_owned())
             }
-            _ => (reason::TIMEOUT, "Timed out attempting to connect: the peer stopped answering".to_owned()),
+            _ => (Cause::Unconfirmed, "Timed out attempting to connect: the peer stopped answering".to_owned()),
         };
-        self.fail(now, 5, reason, text);
+        self.fail(now, cause, text);
     }
 
     pub(super) fn poll_opening(

@@ -1,9 +1,10 @@
 //! A session the peer began: from its complete handshake to the app's yes; and a new incarnation of a
 //! connected peer, which may end as one.
 
+use super::cause::Cause;
 use super::farewell::Farewell;
 use super::newcomer::Newcomer;
-use super::{Context, Outcome, Session, State, reason};
+use super::{Context, Ending, Outcome, Session, State, reason};
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
 use crate::time::{Deadline, Duration, Instant, Why};
@@ -43,7 +44,7 @@ impl Session {
         }
         if let Err(text) = self.begin_connection(&connection, next_number) {
             self.farewells.push(Farewell::close(now, connection, next_number, reason::GENERIC, &text, None));
-            self.fail(now, 5, reason::GENERIC, text);
+            self.fail(now, Cause::MessageTooLarge, text);
             return;
         }
         self.connect(now, connection);
@@ -80,10 +81,9 @@ impl Session {
     }
 
     pub(super) fn handle_pending_timeout(&mut self, now: Instant) {
-        let State::Pending { newcomer, posted_at } = &mut self.state else { return };
+        let State::Pending { newcomer, posted_at, .. } = &mut self.state else { return };
         if newcomer.heard_at + REQUESTER_PATIENCE <= now {
-            self.state = State::Ended;
-            self.outcomes.push(Outcome::Ended);
+            self.end_request("It fell silent");
         } else if *posted_at + REQUEST_AGAIN <= now {
             *posted_at = now;
             // Only while the requester still says that it waits.
@@ -91,5 +91,12 @@ impl Session {
                 self.outcomes.push(Outcome::Requested);
             }
         }
+    }
+
+    /// Whoever asked does so no more.
+    pub(super) fn end_request(&mut self, text: &str) {
+        self.state = State::Ended;
+        let cause = Cause::RequestWithdrawn;
+        self.outcomes.push(Outcome::Ended(Ending { state: 0, reason: cause.reason(), text: text.to_owned(), cause }));
     }
 }

@@ -249,6 +249,11 @@ impl Outbox {
         self.unacked.saturating_sub(self.lost_bytes)
     }
 
+    /// Channels that a grant holds back, their own or the session's.
+    pub fn channels_blocked(&self) -> usize {
+        self.channels.iter().filter(|c| c.told_blocked || c.session_blocked).count()
+    }
+
     /// Is any reliable message not acknowledged in full?
     pub fn holds_reliable(&self) -> bool {
         self.channels.iter().any(|c| !c.messages.is_empty())

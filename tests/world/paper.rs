@@ -62,7 +62,9 @@ impl Talk {
         let mut world = World::new(seed);
         world.weather = Direction { loss: 4.0, reorder: 3.0, reorder_time: ms(40), dup: 2.0, ..world.weather.clone() };
         world.listen();
-        let (alice, bob) = world.pair();
+        // Small enough that grants have to follow.
+        let [alice, bob] = [1_001, 1_002].map(|id| world.add_with(id, |c| c.settings.recv_buffer_size = 64 * 1_024));
+        world.introduce(alice, bob);
         world.accept_all(bob);
         Talk { world, sides: [alice, bob], sent: Default::default(), received: Default::default() }
     }
@@ -94,7 +96,8 @@ impl Talk {
     /// Everything a reader needs, in the format of the vectors.
     fn write(&mut self) -> String {
         let overheard = self.world.take_overheard();
-        let mut text = format!("# Two endpoints of the world of seed {}.\n\n[handshake]\napp = 480\n", self.world.seed());
+        let mut text =
+            format!("# Two endpoints of the world of seed {}.\n\n[handshake]\napp = 480\n", self.world.seed());
         for (side, name) in ["alice", "bob"].into_iter().enumerate() {
             let (kind, at) = EPHEMERALS[side];
             let shows = |o: &&Overheard| o.from == self.sides[side] && o.bytes[0] == kind;
@@ -128,7 +131,8 @@ fn a_conversation_is_written_down_for_who_knows_the_wire_from_paper() {
     let mut talk = Talk::new(seed);
     talk.send(0, 0, RELIABLE, b"hello");
     let [alice, bob] = talk.sides;
-    talk.world.wait("both are connected", secs(20), |w| w.state(alice, bob) == CONNECTED && w.state(bob, alice) == CONNECTED);
+    talk.world
+        .wait("both are connected", secs(20), |w| w.state(alice, bob) == CONNECTED && w.state(bob, alice) == CONNECTED);
     for turn in 0..60 {
         for side in [0, 1] {
             for _ in 0..talk.world.dice.below(4) {
@@ -156,7 +160,8 @@ fn a_conversation_is_written_down_for_who_knows_the_wire_from_paper() {
     std::fs::write(&file, talk.write()).expect("the conversation can be written");
     let reliable = |told: &&String| told.starts_with("reliable");
     for side in [0, 1] {
-        let (sent, received) = (talk.sent[side].iter().filter(reliable), talk.received[1 - side].iter().filter(reliable));
+        let (sent, received) =
+            (talk.sent[side].iter().filter(reliable), talk.received[1 - side].iter().filter(reliable));
         assert_eq!(sent.count(), received.count(), "of side {side}");
     }
 }
