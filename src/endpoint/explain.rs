@@ -137,7 +137,8 @@ impl Endpoint {
         all["cause"] = cause.word().into();
         all["why"] = why.into();
         all["advice"] = cause.advice().into();
-        all["evidence"] = evidence.into_iter().map(|(field, n)| (field.to_owned(), n.into())).collect();
+        let evidence = evidence.into_iter().map(|(field, n)| (field.to_owned(), serde_json::Value::from(n)));
+        all["evidence"] = serde_json::Value::Object(evidence.collect());
         all["evidence"]["known_addresses"] = addresses.len().into();
         if let Some((ending, at)) = self.past.of(peer) {
             let Diagnosis { cause, why, .. } = ending.diagnose(now, at);
@@ -152,7 +153,7 @@ impl Endpoint {
         let nothing = |cause: Cause| Diagnosis { cause, why: cause.meaning().to_owned(), evidence: Vec::new() };
         match (slot, self.past.of(peer)) {
             _ if peer == self.config().steam_id && self.loopback.is_some() => nothing(Cause::Loopback),
-            (Some(slot), _) => slot.session.diagnose(now, self.mailbox.unread_of(slot.key)),
+            (Some(slot), _) => slot.session.diagnose(now, Some(self.mailbox.unread_of(slot.key))),
             (None, Some((ending, at))) => ending.diagnose(now, at),
             (None, None) => nothing(Cause::NoSession),
         }

@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn the_last_ending_of_each_of_the_latest_users_is_remembered() {
         let mut past = Past::default();
-        let ending = |cause: Cause| Ending { state: 0, reason: cause.reason(), text: String::new(), cause };
+        let ending = |cause: Cause| Ending::new(0, cause.reason(), cause, "");
         for n in 0..=MAX_ENDINGS as u64 {
             past.note(Instant::from_nanos(n), SteamId(n), ending(Cause::Idle));
         }

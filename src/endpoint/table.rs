@@ -431,7 +431,7 @@ impl Endpoint {
 }
 
 fn ending_by(cause: Cause, state: i32, text: &str) -> Ending {
-    Ending { state, reason: cause.reason(), text: text.to_owned(), cause }
+    Ending::new(state, cause.reason(), cause, text)
 }
 
 /// May a peer without a certificate talk to us from there?

@@ -65,13 +65,15 @@ impl Ending {
             "" => format!("{} ({} ago)", self.cause.meaning(), span(ago)),
             text => format!("{} ({} ago: {text})", self.cause.meaning(), span(ago)),
         };
-        Diagnosis { cause: self.cause, why, evidence: vec![("ended_ms_ago", ms(ago))] }
+        let mut evidence = self.evidence.clone();
+        evidence.push(("ended_ms_ago", ms(ago)));
+        Diagnosis { cause: self.cause, why, evidence }
     }
 }
 
 impl Session {
-    /// Why it is where it is. `unread`: bytes and messages that arrived and wait for the app.
-    pub fn diagnose(&self, now: Instant, unread: (u64, u64)) -> Diagnosis {
+    /// Why it is where it is. `unread`: bytes and messages that arrived and wait for the app, if that is known.
+    pub fn diagnose(&self, now: Instant, unread: Option<(u64, u64)>) -> Diagnosis {
         match &self.state {
             State::Opening(opening) => self.diagnose_opening(now, opening),
             State::Pending { newcomer, began_at, .. } => diagnose_pending(now, newcomer, *began_at),
@@ -79,11 +81,7 @@ impl Session {
                 Some(transport) => self.diagnose_live(now, live, transport, unread),
                 None => Diagnosis { cause: Cause::Connected, why: String::new(), evidence: Vec::new() },
             },
-            State::Failed { ending, at, .. } => {
-                let mut diagnosis = ending.diagnose(now, *at);
-                diagnosis.evidence.extend(self.unsent.evidence(now));
-                diagnosis
-            }
+            State::Failed { ending, at, .. } => ending.diagnose(now, *at),
             State::Ended => Diagnosis { cause: Cause::NoSession, why: String::new(), evidence: Vec::new() },
         }
     }
@@ -110,7 +108,7 @@ impl Session {
         Diagnosis { cause, why, evidence }
     }
 
-    fn diagnose_live(&self, now: Instant, live: &Live, transport: &Transport, unread: (u64, u64)) -> Diagnosis {
+    fn diagnose_live(&self, now: Instant, live: &Live, transport: &Transport, unread: Option<(u64, u64)>) -> Diagnosis {
         let to = live.connection.paths.active();
         let silent = now.saturating_since(live.heard_at);
         let (reliable, unreliable, unacknowledged) = transport.pending();
@@ -125,6 +123,8 @@ impl Session {
         let (cause, why) = if self.unsent.counts(now) {
             let why = format!("The operating system refuses to send to {to}, nothing was heard for {}", span(silent));
             (Cause::NetworkUnreachable, why)
+        } else if live.challenger.is_some() {
+            (Cause::Challenged, format!("A newcomer has the steam id of {to}, which is asked whether it lives"))
         } else if unanswered && live.bad_since_heard > 0 {
             let why = format!("{} packets came from {to} in {}, none opens", live.bad_since_heard, span(silent));
             (Cause::Undecryptable, why)
@@ -134,12 +134,10 @@ impl Session {
                 Cause::Silent,
                 format!("Nothing was heard from {to} for {}; after {limit} the session fails", span(silent)),
             )
-        } else if live.challenger.is_some() {
-            (Cause::Challenged, format!("A newcomer has the steam id of {to}, which is asked whether it lives"))
-        } else if transport.holds_peer_back() {
-            let why = format!("{to} has to wait: {} messages, {} bytes, are not read here", unread.1, unread.0);
+        } else if let Some((bytes, messages)) = unread.filter(|u| u.1 > 0 && transport.holds_peer_back()) {
+            let why = format!("{to} has to wait: {messages} messages, {bytes} bytes, are not read here");
             (Cause::AppNotReading, why)
-        } else if blocked > 0 {
+        } else if blocked > 0 && transport.is_still() {
             let why = format!("{waiting} bytes wait on {blocked} channels: the app at {to} does not read them");
             (Cause::PeerNotReading, why)
         } else if let Some(left) = nagle {
@@ -172,10 +170,11 @@ impl Session {
             ("send_buffer_size", self.settings.send_buffer_size.into()),
             ("channels_blocked", blocked as u64),
             ("peer_waits", transport.holds_peer_back().into()),
-            ("unread_bytes", unread.0),
-            ("unread_messages", unread.1),
             ("undecryptable_since_heard", live.bad_since_heard),
         ];
+        if let Some((bytes, messages)) = unread {
+            evidence.extend([("unread_bytes", bytes), ("unread_messages", messages)]);
+        }
         evidence.extend(self.unsent.evidence(now));
         Diagnosis { cause, why, evidence }
     }

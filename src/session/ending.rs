@@ -51,10 +51,11 @@ impl Session {
 
     /// The session fails, the app is told, the peer as well if there are keys.
     pub fn fail(&mut self, now: Instant, cause: Cause, text: impl Into<String>) {
-        self.fail_as(now, Ending { state: 5, reason: cause.reason(), text: text.into(), cause });
+        self.fail_as(now, Ending::new(5, cause.reason(), cause, text));
     }
 
-    fn fail_as(&mut self, now: Instant, ending: Ending) {
+    fn fail_as(&mut self, now: Instant, mut ending: Ending) {
+        ending.evidence = self.diagnose(now, None).evidence;
         let address = self.address();
         self.say_farewell(now, (ending.state == 5).then_some((ending.reason, ending.text.as_str())));
         self.drop_transport();
@@ -72,7 +73,7 @@ impl Session {
             reason::IDLE => Cause::Idle,
             _ => Cause::ClosedByPeer,
         };
-        let ending = Ending { state: 4, reason, text: text.to_owned(), cause };
+        let ending = Ending::new(4, reason, cause, text);
         if !was_connected || !reason::is_a_wish(reason) {
             self.fail_as(now, ending);
             return;

@@ -337,8 +337,7 @@ impl Session {
             Verdict::IdleAgreed => {
                 let text = "Session idle timeout";
                 self.close(now, reason::IDLE, text);
-                let (cause, text) = (Cause::Idle, text.to_owned());
-                self.outcomes.push(Outcome::Ended(Ending { state: 0, reason: reason::IDLE, text, cause }));
+                self.outcomes.push(Outcome::Ended(Ending::new(0, reason::IDLE, Cause::Idle, text)));
             }
         }
     }

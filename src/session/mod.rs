@@ -77,6 +77,15 @@ pub struct Ending {
     pub text: String,
     /// The cause behind the reason.
     pub cause: Cause,
+    /// The numbers as they were at the end.
+    pub evidence: Vec<(&'static str, u64)>,
+}
+
+impl Ending {
+    /// An end of this kind; evidence may follow.
+    pub fn new(state: i32, reason: i32, cause: Cause, text: impl Into<String>) -> Ending {
+        Ending { state, reason, text: text.into(), cause, evidence: Vec::new() }
+    }
 }
 
 /// Something the endpoint has to act on.

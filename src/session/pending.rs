@@ -97,6 +97,6 @@ impl Session {
     pub(super) fn end_request(&mut self, text: &str) {
         self.state = State::Ended;
         let cause = Cause::RequestWithdrawn;
-        self.outcomes.push(Outcome::Ended(Ending { state: 0, reason: cause.reason(), text: text.to_owned(), cause }));
+        self.outcomes.push(Outcome::Ended(Ending::new(0, cause.reason(), cause, text)));
     }
 }

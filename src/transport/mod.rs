@@ -278,6 +278,11 @@ impl Transport {
         self.outbox.channels_blocked()
     }
 
+    /// Has everything arrived that was started? Then what waits waits for a grant, and not for the line.
+    pub fn is_still(&self) -> bool {
+        self.outbox.unacknowledged() == 0 && !self.outbox.has_lost()
+    }
+
     /// How long what is queued still waits for company, if that is all it waits for.
     pub fn waits_for_company(&self, now: Instant) -> Option<Duration> {
         let waits = self.is_open && self.outbox.has_work() && !self.data_is_due(now);

@@ -12,6 +12,7 @@ mod channels;
 mod closing;
 mod corners;
 mod delivery;
+mod diagnosis;
 mod failing;
 mod flow;
 mod hostile;
