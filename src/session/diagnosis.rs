@@ -61,9 +61,10 @@ impl Ending {
     /// What is said of a session that ended at `at`.
     pub fn diagnose(&self, now: Instant, at: Instant) -> Diagnosis {
         let ago = now.saturating_since(at);
+        let meaning = self.cause.meaning().trim_end_matches('.');
         let why = match self.text.as_str() {
-            "" => format!("{} ({} ago)", self.cause.meaning(), span(ago)),
-            text => format!("{} ({} ago: {text})", self.cause.meaning(), span(ago)),
+            "" => format!("{meaning} ({} ago)", span(ago)),
+            text => format!("{meaning} ({} ago: {text})", span(ago)),
         };
         let mut evidence = self.evidence.clone();
         evidence.push(("ended_ms_ago", ms(ago)));
