@@ -963,11 +963,16 @@ enum {
   SNM_CONFIG_P2P_TURN_USER_LIST = 108,
   /** Their passwords. String, default "". Not in this version: only the default is accepted. */
   SNM_CONFIG_P2P_TURN_PASS_LIST = 109,
-  /** Our certificate. Bytes, default none. Not in this version: only the default is accepted. */
+  /**
+   * Our certificate: an authority's word that LOCAL_STEAM_ID belongs to IDENTITY_KEY, which must be set. Bytes,
+   * 133 or none, default none. Live: a renewed certificate is shown from the next handshake on, sessions stay.
+   */
   SNM_CONFIG_CERTIFICATE = 10004,
   /**
-   * Public keys of the authorities whose certificates we believe. String, default "". Not in this version:
-   * only the default is accepted.
+   * Public keys of the authorities whose certificates we believe: Ed25519, base64url, comma separated, at most
+   * 16. With one, only peers whose certificate it signed are let in (but see IP_ALLOW_WITHOUT_AUTH). A `!`
+   * before a key says that it was revoked: who it certified is refused, and live sessions of such end with
+   * reason 4003. String, default "" (nobody proves who he is). Live.
    */
   SNM_CONFIG_TRUSTED_AUTHORITIES = 10005,
   /** The signaling server. String, default "". Not in this version: only the default is accepted. */

@@ -19,8 +19,9 @@ pub struct Settings {
     pub nagle_time: Duration,
     /// Peers without a certificate may enter from anywhere. `IP_ALLOW_WITHOUT_AUTH`
     pub allow_without_auth: bool,
-    /// Peers without a certificate may enter from loopback. `IP_LOCALHOST_ALLOW_WITHOUT_AUTH`
-    pub localhost_allow_without_auth: bool,
+    /// Peers without a certificate may enter from loopback; unset, while no authority is known.
+    /// `IP_LOCALHOST_ALLOW_WITHOUT_AUTH`
+    pub localhost_allow_without_auth: Option<bool>,
     /// A session not connected by then has failed. `TIMEOUT_INITIAL`
     pub timeout_initial: Duration,
     /// A connected peer silent for so long has failed. `TIMEOUT_CONNECTED`
@@ -49,7 +50,7 @@ impl Default for Settings {
             user_data: 0,
             nagle_time: Duration::from_micros(5_000),
             allow_without_auth: false,
-            localhost_allow_without_auth: true,
+            localhost_allow_without_auth: None,
             timeout_initial: Duration::from_millis(10_000),
             timeout_connected: Duration::from_millis(10_000),
             recv_buffer_size: 1_048_576,

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-/// How many cases there are.
-const CASES: usize = 60;
+/// A part of the page: what its ids begin with (the first has numbers), its heading, how many cases it has.
+const PARTS: [(&str, &str, usize); 5] =
+    [("", SIXTY, 60), ("T-", STATES, 68), ("F-", FLAGS, 35), ("L-", LIMITS, 21), ("I-", INFO, 17)];
 
 const PAGE: &str = "docs/conformance.md";
 
@@ -20,8 +21,44 @@ const HEAD: &str = "\
 What the six calls and two events promise, and the test that proves it. Every row is a case of
 `tests/conformance`, written in C against the public header alone and run in real time over loopback, with shortened
 timers where the promise names a setting. `cargo test --test conformance` runs them all and compares them with this
-page; `SNM_WRITE_CONFORMANCE=1 cargo test --test conformance` writes it.
+page; `SNM_WRITE_CONFORMANCE=1 cargo test --test conformance` writes it. A long name in brackets is a test of
+`tests/world`, in virtual time.
+";
 
+const SIXTY: &str = "\
+## The calls and events
+
+A, B and C are endpoints; B is asked by A unless a row says otherwise.
+";
+
+const STATES: &str = "\
+## States and calls
+
+Every call in every state, and the rules beside the table. States: N no session, O asked by us, P asked by the peer,
+A accepted and the peer has not heard it, C connected, FP refused by the peer, FL nobody answered. Calls: send with and
+without 32 (AutoRestartBrokenSession), accept, closeSession, closeChannel, info (the state), receive. The first thing
+after the colon is the answer.
+";
+
+const FLAGS: &str = "\
+## Send flags
+
+Every combination, by its number: what send answers, and what the receiver sees.
+";
+
+const LIMITS: &str = "\
+## Limits
+
+Each is set low enough to be reached, and reached.
+";
+
+const INFO: &str = "\
+## Info, messages and events
+
+Every field, against what the link was set to.
+";
+
+const COLUMNS: &str = "\
 | case | promise | test | result |
 | --- | --- | --- | --- |
 ";
@@ -64,16 +101,38 @@ fn build() -> PathBuf {
     binary
 }
 
-/// The page for what the program printed: `number | result | file | promise` a row, and what a failed case said
-/// indented below it.
+/// A row of what the program printed: id, result, file, promise.
+fn columns(row: &str) -> [&str; 4] {
+    let columns: Vec<&str> = row.splitn(4, " | ").map(str::trim).collect();
+    columns.try_into().unwrap_or_else(|_| panic!("not a row: {row}"))
+}
+
+/// The rows of one part, without what failed cases said, which stands indented below them.
+fn rows<'a>(table: &'a str, begins: &str) -> Vec<[&'a str; 4]> {
+    let all = table.lines().filter(|line| !line.starts_with("     ")).map(columns);
+    let is_of_it = |id: &str| if begins.is_empty() { id.parse::<u32>().is_ok() } else { id.starts_with(begins) };
+    all.filter(|[id, ..]| is_of_it(id)).collect()
+}
+
+/// The page for what the program printed.
 fn page(table: &str) -> String {
     let mut page = HEAD.to_owned();
-    for row in table.lines().filter(|line| !line.starts_with("     ")) {
-        let columns: Vec<&str> = row.splitn(4, " | ").map(str::trim).collect();
-        let [number, result, file, promise] = columns[..] else { panic!("not a row: {row}") };
-        writeln!(page, "| {number} | {promise} | [{file}](../tests/conformance/{file}) | {result} |").expect("text");
+    for (begins, heading, _) in PARTS {
+        write!(page, "\n{heading}\n{COLUMNS}").expect("text");
+        for [id, result, file, promise] in rows(table, begins) {
+            writeln!(page, "| {id} | {promise} | [{file}](../tests/conformance/{file}) | {result} |").expect("text");
+        }
     }
     page
+}
+
+/// The tests in virtual time that the page names are there.
+fn assert_named_tests_exist(page: &str) {
+    let words = page.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let named: Vec<&str> = words.filter(|word| word.matches('_').count() > 4).collect();
+    let folder = fs::read_dir(root().join("tests/world")).expect("the tests are there");
+    let tests: String = folder.map(|e| fs::read_to_string(e.expect("readable").path()).expect("text")).collect();
+    assert!(!named.is_empty() && named.iter().all(|name| tests.contains(&format!("fn {name}()"))), "{named:?}");
 }
 
 #[test]
@@ -82,7 +141,10 @@ fn every_promise_holds_and_is_written_down() {
     let table = String::from_utf8(output.stdout).expect("the table is text");
     println!("{table}{}", String::from_utf8_lossy(&output.stderr));
     let page = page(&table);
-    assert_eq!(page.lines().count(), HEAD.lines().count() + CASES, "a row for each case");
+    for (begins, heading, count) in PARTS {
+        assert_eq!(rows(&table, begins).len(), count, "a row for each case of {heading}");
+    }
+    assert_named_tests_exist(&page);
     if env::var_os("SNM_WRITE_CONFORMANCE").is_some() {
         fs::write(root().join(PAGE), &page).expect("the page can be written");
     }
@@ -96,6 +158,9 @@ fn every_promise_holds_and_is_written_down() {
 
 #[test]
 fn a_failed_case_shows_in_the_page() {
-    let page = page(" 7 | FAILED | requests.c | Both at once\n     requests.c:9: CHECK(x) failed\n");
-    assert!(page.ends_with("| 7 | Both at once | [requests.c](../tests/conformance/requests.c) | FAILED |\n"));
+    let page = page(
+        "7 | FAILED | requests.c | Both at once\n     requests.c:9: CHECK(x) failed\nT-N-send | passed | states.c | 1\n",
+    );
+    assert!(page.contains("| 7 | Both at once | [requests.c](../tests/conformance/requests.c) | FAILED |\n"));
+    assert!(page.ends_with(COLUMNS) && page.matches("CHECK").count() == 0);
 }

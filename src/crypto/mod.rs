@@ -1,6 +1,7 @@
 //! Sealed ↔ open: keys, signatures, seals and everything secret.
 //!
-//! This room turns a seed into randomness ([`random`]), proves who holds an identity ([`identity`]), agrees
+//! This room turns a seed into randomness ([`random`]), proves who holds an identity ([`identity`]) and
+//! whose steam id it is ([`certificate`]), agrees
 //! on keys ([`noise`]), seals and opens packets ([`packet`]), refuses repeated ones ([`replay`]) and makes the
 //! small tags that need no state ([`cookie`]). It decides no layout but that of its own inputs, and believes
 //! nobody: whether a proven identity may enter is decided above.
@@ -9,6 +10,7 @@
 //! as it was; secrets are wiped when they are dropped, as far as they are ours; the same seed gives the same bytes.
 //! The primitives come from `ring`, the handshake from `snow`.
 
+pub mod certificate;
 pub mod cookie;
 pub mod identity;
 pub mod noise;

@@ -5,7 +5,10 @@
 //! things this version lacks are known too: they take their default and refuse everything else.
 
 use super::faults::FaultSettings;
+use crate::crypto::certificate::Certificate;
+use crate::crypto::identity::Identity;
 use crate::ids::{AppId, SteamId};
+use crate::session::trust::{Authorities, check_own};
 use crate::settings::Settings;
 use crate::time::Duration;
 use std::collections::BTreeMap;
@@ -71,6 +74,10 @@ pub struct Config {
     pub bind: Vec<SocketAddr>,
     /// IDENTITY_KEY
     pub identity_seed: Option<[u8; 32]>,
+    /// CERTIFICATE
+    pub certificate: Option<Certificate>,
+    /// TRUSTED_AUTHORITIES
+    pub authorities: Authorities,
     /// CALLBACK_MODE: true on the poll thread.
     pub callbacks_on_poll_thread: bool,
     /// POLL_GROUP, -1 its own.
@@ -100,6 +107,8 @@ impl Config {
                 SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
             ],
             identity_seed: None,
+            certificate: None,
+            authorities: Authorities::default(),
             callbacks_on_poll_thread: false,
             poll_group: -1,
             max_pending_requests: 64,
@@ -122,6 +131,7 @@ impl Config {
         let mut changed = self.clone();
         key.store(&mut changed, value)?;
         check_rates(&changed.settings)?;
+        changed.check_certificate()?;
         *self = changed;
         Ok(())
     }
@@ -136,7 +146,20 @@ impl Config {
                 "LOCAL_STEAM_ID (10000) is required: set it to the steam id this endpoint speaks for".into(),
             ));
         }
-        check_rates(&self.settings)
+        check_rates(&self.settings)?;
+        self.check_certificate()
+    }
+
+    fn check_certificate(&self) -> Result<(), ConfigError> {
+        let Some(certificate) = &self.certificate else {
+            return Ok(());
+        };
+        let invalid = |says: String| ConfigError::Invalid(format!("CERTIFICATE (10004): {says}"));
+        let Some(seed) = &self.identity_seed else {
+            return Err(invalid("set IDENTITY_KEY (10003) to the key that was certified".to_owned()));
+        };
+        let key = Identity::from_seed(seed).public_key();
+        check_own(certificate, &self.authorities, self.app_id, self.steam_id, &key).map_err(invalid)
     }
 
     /// What a session with a peer of these overrides runs with.
@@ -224,10 +247,10 @@ pub enum Kind {
     Float { default: f64, min: f64, max: f64, store: fn(&mut Config, f64) },
     /// UTF-8, at most `max` bytes; the parser names what it expects.
     #[allow(missing_docs)]
-    Text { max: usize, store: fn(&mut Config, &str) -> Result<(), String> },
-    /// Exactly `len` bytes.
+    Text { default: &'static str, max: usize, store: fn(&mut Config, &str) -> Result<(), String> },
+    /// Exactly `len` bytes, or none where `or_none`; the parser names what it expects.
     #[allow(missing_docs)]
-    Bytes { len: usize, store: fn(&mut Config, &[u8]) },
+    Bytes { len: usize, or_none: bool, store: fn(&mut Config, &[u8]) -> Result<(), String> },
     /// What a later version will take; the default is accepted.
     #[allow(missing_docs)]
     Absent { default: Value<'static>, what: &'static str },
@@ -284,10 +307,12 @@ impl Key {
                     return Err(self.invalid(format_args!("takes at most {max} bytes ({why}); {len} were given")));
                 }
             }
-            (Kind::Bytes { len, .. }, Value::Bytes(given)) => {
-                if given.len() != len {
-                    let given = given.len();
-                    return Err(self.invalid(format_args!("takes exactly {len} bytes ({why}); {given} were given")));
+            (Kind::Bytes { len, or_none, .. }, Value::Bytes(given)) => {
+                if given.len() != len && !(or_none && given.is_empty()) {
+                    let (given, none) = (given.len(), if or_none { ", or none" } else { "" });
+                    return Err(
+                        self.invalid(format_args!("takes exactly {len} bytes{none} ({why}); {given} were given"))
+                    );
                 }
             }
             (Kind::Absent { default, what }, given)
@@ -326,7 +351,9 @@ impl Key {
             (Kind::Text { store, .. }, Value::String(value)) => {
                 store(config, value).map_err(|says| self.invalid(says))?
             }
-            (Kind::Bytes { store, .. }, Value::Bytes(value)) => store(config, value),
+            (Kind::Bytes { store, .. }, Value::Bytes(value)) => {
+                store(config, value).map_err(|says| self.invalid(says))?
+            }
             _ => {} // an absent key at its default; other mismatches did not pass the check
         }
         Ok(())
@@ -361,6 +388,13 @@ fn parse_bind(text: &str) -> Result<Vec<SocketAddr>, String> {
         list.push(address);
     }
     Ok(list)
+}
+
+fn parse_certificate(bytes: &[u8]) -> Result<Option<Certificate>, String> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Certificate::decode(bytes).map(Some).map_err(|why| format!("is no certificate: {why}"))
 }
 
 const fn int(default: i64, min: i64, max: i64, store: Store) -> Kind {
@@ -402,7 +436,6 @@ const BYTES_MAX: i64 = 268_435_456;
 const BOOL: &str = "0 no, 1 yes";
 const STUN: &str = "STUN client";
 const TURN: &str = "TURN client";
-const CERT: &str = "certificates";
 const NONE: &str = "not in this version";
 const RATE_MAX: i64 = i32::MAX as i64;
 
@@ -454,15 +487,17 @@ pub const KEYS: &[Key] = &[
     key(47, "RECV_BUFFER_SIZE", PerPeer, int(1_048_576, 4_096, BYTES_MAX, S(|s, v| s.recv_buffer_size = v as u32)), "bytes a session"),
     key(48, "RECV_BUFFER_MESSAGES", PerPeer, int(1_000, 1, 1_000_000, S(|s, v| s.recv_buffer_messages = v as u32)), "messages a session; each costs memory even when empty"),
     key(49, "RECV_MAX_MESSAGE_SIZE", PerPeer, int(524_288, 1, 524_288, S(|s, v| s.recv_max_message_size = v as u32)), "bytes; no message is larger than 524288"),
-    key(52, "IP_LOCALHOST_ALLOW_WITHOUT_AUTH", PerPeer, int(1, 0, 2, S(|s, v| s.localhost_allow_without_auth = v != 0)), "0 no, 1 or 2 yes"),
+    key(52, "IP_LOCALHOST_ALLOW_WITHOUT_AUTH", PerPeer, int(1, 0, 2, S(|s, v| s.localhost_allow_without_auth = Some(v != 0))), "0 no, 1 or 2 yes"),
     key(10_008, "SESSION_IDLE_TIMEOUT", PerPeer, int(180_000, 1, DAY_MS, S(|s, v| s.session_idle_timeout = ms(v))), TIMEOUT),
     key(10_012, "EARLY_UNRELIABLE", PerPeer, int(0, 0, 1, S(|s, v| s.early_unreliable = v != 0)), BOOL),
     key(10_017, "CLOSE_FLUSH", PerPeer, int(0, 0, 60_000, S(|s, v| s.close_flush = ms(v))), "milliseconds; a closed session may linger a minute at most"),
 
     key(10_000, REQUIRED, Fixed, int(0, i64::MIN, i64::MAX, E(|c, v| c.steam_id = SteamId(v as u64))), "the bits of a 64-bit steam id, not 0"),
     key(10_001, "APP_ID", Fixed, int(480, 0, u32::MAX as i64, E(|c, v| c.app_id = AppId(v as u32))), "an app id has 32 bits"),
-    key(10_002, "BIND_ADDRESS", Fixed, Kind::Text { max: 256, store: |c, text| { c.bind = parse_bind(text)?; Ok(()) } }, "two addresses at most"),
-    key(10_003, "IDENTITY_KEY", Fixed, Kind::Bytes { len: 32, store: |c, bytes| c.identity_seed = bytes.try_into().ok() }, "an Ed25519 seed"),
+    key(10_002, "BIND_ADDRESS", Fixed, Kind::Text { default: "0.0.0.0:0,[::]:0", max: 256, store: |c, text| { c.bind = parse_bind(text)?; Ok(()) } }, "two addresses at most"),
+    key(10_003, "IDENTITY_KEY", Fixed, Kind::Bytes { len: 32, or_none: false, store: |c, bytes| { c.identity_seed = bytes.try_into().ok(); Ok(()) } }, "an Ed25519 seed"),
+    key(10_004, "CERTIFICATE", Live, Kind::Bytes { len: Certificate::LEN, or_none: true, store: |c, bytes| { c.certificate = parse_certificate(bytes)?; Ok(()) } }, "what an authority signed"),
+    key(10_005, "TRUSTED_AUTHORITIES", Live, Kind::Text { default: "", max: 1_024, store: |c, text| { c.authorities = Authorities::parse(text)?; Ok(()) } }, "sixteen keys at most"),
     key(10_009, "CALLBACK_MODE", Live, int(0, 0, 1, E(|c, v| c.callbacks_on_poll_thread = v != 0)), "0 in snm_run_callbacks, 1 on the poll thread"),
     key(10_010, "POLL_GROUP", Fixed, int(-1, -1, RATE_MAX, E(|c, v| c.poll_group = v as i32)), "the number of a group, -1 for a thread of its own"),
     key(10_011, "MAX_PENDING_REQUESTS", Live, int(64, 0, 65_536, E(|c, v| c.max_pending_requests = v as u32)), "each costs memory on a stranger's word"),
@@ -472,8 +507,6 @@ pub const KEYS: &[Key] = &[
     key(107, "P2P_TURN_SERVER_LIST", Later, absent(Value::String(""), TURN), NONE),
     key(108, "P2P_TURN_USER_LIST", Later, absent(Value::String(""), TURN), NONE),
     key(109, "P2P_TURN_PASS_LIST", Later, absent(Value::String(""), TURN), NONE),
-    key(10_004, "CERTIFICATE", Later, absent(Value::Bytes(&[]), CERT), NONE),
-    key(10_005, "TRUSTED_AUTHORITIES", Later, absent(Value::String(""), CERT), NONE),
     key(10_006, "SIGNALING_URL", Later, absent(Value::String(""), "signaling client"), NONE),
     key(10_007, "LAN_DISCOVERY", Later, absent(Value::Int(0), "LAN discovery"), NONE),
     key(10_016, "LOGIN_TOKEN", Later, absent(Value::String(""), "signaling client"), NONE),
@@ -482,11 +515,22 @@ pub const KEYS: &[Key] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::certificate::{Authority, Claims};
 
     fn ready() -> Config {
         let mut config = Config::new();
         config.set(10_000, Value::Int(7), Scope::Create).expect("a steam id");
         config
+    }
+
+    const AUTHORITY: &str = "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w";
+
+    /// A certificate of [`AUTHORITY`].
+    fn certified(steam_id: u64, seed: &[u8; 32]) -> [u8; Certificate::LEN] {
+        let identity_key = Identity::from_seed(seed).public_key();
+        let (app, steam_id) = (AppId(480), SteamId(steam_id));
+        let claims = Claims { app, steam_id, identity_key, issued_at: 1, expires_at: 2 };
+        *Authority::from_seed(&[1; 32]).issue(&claims).as_bytes()
     }
 
     fn text(result: Result<(), ConfigError>) -> String {
@@ -497,9 +541,10 @@ mod tests {
     fn every_default_of_the_table_is_what_a_new_config_holds() {
         for key in KEYS {
             let value = match key.kind {
-                Kind::Int { default, .. } if key.number != 10_000 => Value::Int(default),
+                // The steam id has no default, and whether loopback is open was not asked until it is set.
+                Kind::Int { default, .. } if ![10_000, 52].contains(&key.number) => Value::Int(default),
                 Kind::Float { default, .. } => Value::Float(default),
-                Kind::Text { .. } => Value::String("0.0.0.0:0,[::]:0"),
+                Kind::Text { default, .. } => Value::String(default),
                 Kind::Absent { default, .. } => default,
                 _ => continue,
             };
@@ -512,16 +557,18 @@ mod tests {
     #[test]
     fn every_key_stores_into_a_place_of_its_own() {
         let mut seen = BTreeMap::new();
+        let certificate = certified(7, &[9; 32]);
         for key in KEYS {
             let mut config = Config::new();
             let value = match key.kind {
                 Kind::Int { default, max, .. } => Value::Int(if default == max { max - 1 } else { max }),
                 Kind::Float { default, max, .. } => Value::Float(if default == max { max - 1.0 } else { max }),
+                Kind::Text { .. } if key.number == 10_005 => Value::String(AUTHORITY),
                 Kind::Text { .. } => Value::String("127.0.0.1:1"),
-                Kind::Bytes { .. } => Value::Bytes(&[9; 32]),
+                Kind::Bytes { len: 32, .. } => Value::Bytes(&[9; 32]),
+                Kind::Bytes { .. } => Value::Bytes(&certificate),
                 Kind::Absent { .. } => continue,
             };
-            let value = if matches!(key.name, "IP_LOCALHOST_ALLOW_WITHOUT_AUTH") { Value::Int(0) } else { value };
             config.set(key.number, value, Scope::Create).unwrap_or_else(|e| panic!("{}: {e}", key.name));
             let now = format!("{config:?}");
             assert_ne!(now, format!("{:?}", Config::new()), "{} changes nothing", key.name);
@@ -589,6 +636,30 @@ mod tests {
         assert_eq!(live.settings.send_rate_max, 0, "a refused change changes nothing");
         live.set(10, Value::Int(10_000), Scope::Live).expect("minimum first");
         live.set(11, Value::Int(10_000), Scope::Live).expect("a fixed rate");
+    }
+
+    #[test]
+    fn a_certificate_must_be_of_the_key_and_id_it_is_used_with() {
+        let mut config = ready();
+        let set = |config: &mut Config, steam_id, seed| {
+            config.set(10_004, Value::Bytes(&certified(steam_id, seed)), Scope::Create).expect("a certificate");
+        };
+        set(&mut config, 7, &[9; 32]);
+        assert!(text(config.validate()).contains("IDENTITY_KEY (10003)"));
+        config.set(10_003, Value::Bytes(&[9; 32]), Scope::Create).expect("a seed");
+        config.set(10_005, Value::String(AUTHORITY), Scope::Create).expect("a key");
+        assert_eq!(config.validate(), Ok(()));
+        set(&mut config, 8, &[9; 32]);
+        assert!(text(config.validate()).contains("for steamid:8, not steamid:7"));
+        set(&mut config, 7, &[8; 32]);
+        assert!(text(config.validate()).contains("another identity key"));
+        let mut forged = certified(7, &[9; 32]);
+        forged[100] ^= 1;
+        config.set(10_004, Value::Bytes(&forged), Scope::Create).expect("it can be read");
+        assert!(text(config.validate()).contains("not signed by authority"));
+        assert!(text(config.set(10_004, Value::Bytes(&[9; 133]), Scope::Create)).contains("version 9"));
+        config.set(10_004, Value::Bytes(&[]), Scope::Live).expect("none");
+        assert_eq!(config.validate(), Ok(()));
     }
 
     #[test]

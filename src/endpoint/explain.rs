@@ -1,10 +1,11 @@
 //! What the app may ask about a session: state, info, status, and the long explanation.
 
-use super::{Endpoint, admitted_without_certificate};
+use super::Endpoint;
 use crate::ids::SteamId;
 use crate::session::Session;
 use crate::session::cause::Cause;
 use crate::session::diagnosis::Diagnosis;
+use crate::session::trust::Standing;
 use crate::time::Instant;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -74,7 +75,7 @@ impl Endpoint {
         let address = session.address();
         let ending = session.ending().cloned();
         let phase = session.phase();
-        let mut flags = UNAUTHENTICATED;
+        let mut flags = if certified(session) { 0 } else { UNAUTHENTICATED };
         if address.is_some_and(is_near) {
             flags |= FAST;
         }
@@ -160,13 +161,16 @@ impl Endpoint {
     }
 }
 
+fn certified(session: &Session) -> bool {
+    session.standing().is_some_and(|standing| standing != Standing::Claimed)
+}
+
 fn explain_session(session: &Session, now: Instant) -> serde_json::Value {
-    let mut all = json!({ "phase": session.phase(), "state": session.state() });
+    let mut all = json!({ "phase": session.phase(), "state": session.state(), "certified": certified(session) });
     if let Some(address) = session.address() {
         all["path"] = json!({
             "remote": address.to_string(),
             "kind": "direct",
-            "admitted_without_certificate": admitted_without_certificate(session.settings(), address),
         });
     }
     if let Some(ending) = session.ending() {
@@ -198,7 +202,7 @@ fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
     let (measured, remote_quality, jitter) = session.measure(now);
     let connected = session.is_connected();
     let mut status = SessionStatus {
-        ping: -1,
+        ping: session.rtt().map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000)),
         local_quality: measured.quality,
         remote_quality: remote_quality.map_or(-1.0, |percent| f32::from(percent) / 100.0),
         packets_out_per_second: measured.packets_out,
@@ -211,7 +215,6 @@ fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
     };
     if let Some(transport) = session.transport() {
         let (reliable, unreliable, unacknowledged) = transport.pending();
-        status.ping = transport.rtt().map_or(-1, |rtt| clamped((rtt.as_micros() as u64 + 500) / 1_000));
         status.send_rate = clamped(transport.rate());
         status.pending_reliable = clamped(reliable);
         status.pending_unreliable = clamped(unreliable);

@@ -29,6 +29,7 @@ use crate::session::Session;
 use crate::session::farewell::Farewell;
 use crate::session::local::Local;
 use crate::session::reason;
+use crate::session::trust::Trust;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::Delivery;
 use agenda::{Agenda, Task};
@@ -43,7 +44,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use strangers::Strangers;
-use table::{Slot, admits as admitted_without_certificate};
+use table::Slot;
 
 pub use explain::{SessionInfo, SessionStatus};
 
@@ -168,6 +169,7 @@ impl Endpoint {
             static_key,
             binding,
             reset_key: ResetKey::from_seed(&identity_seed),
+            trust: Trust::default(),
             aead_support,
         };
         let strangers = Strangers::new(&local, &mut random);
@@ -205,6 +207,7 @@ impl Endpoint {
             fault_seed,
             deliveries: Vec::new(),
         };
+        endpoint.apply_trust(now);
         endpoint.apply_faults();
         Ok(endpoint)
     }
@@ -425,8 +428,7 @@ impl Endpoint {
             self.loopback.as_mut().and_then(|l| l.close_channel(channel))
         } else {
             let slot = self.by_peer.get(&peer).copied();
-            let live = slot.and_then(|s| self.session_mut(s)).filter(|s| s.ending().is_none());
-            live.and_then(|s| s.close_channel(channel))
+            slot.and_then(|s| self.session_mut(s)).and_then(|s| s.close_channel(channel))
         };
         match was_last {
             None => false,

@@ -13,6 +13,7 @@ use crate::session::connection::Connection;
 use crate::session::hello::{self, ANYONE, Side};
 use crate::session::local::Local;
 use crate::session::newcomer::Newcomer;
+use crate::session::trust::Refusal;
 use crate::settings::Settings;
 use crate::time::{Duration, Instant};
 use crate::transport::Windows;
@@ -160,7 +161,8 @@ impl Strangers {
         }
     }
 
-    /// Takes message 3: now we know who it is. The handshake stays half-open until [`Strangers::remove`].
+    /// Takes message 3: now we know who it is, and why we refuse its papers if we do. The handshake stays
+    /// half-open until [`Strangers::remove`].
     ///
     /// # Errors
     /// Why it was dropped.
@@ -169,8 +171,8 @@ impl Strangers {
         now: Instant,
         from: SocketAddr,
         finish: &Finish<'_>,
-        local: &Local,
-    ) -> Result<Box<Newcomer>, Dropped> {
+        local: &mut Local,
+    ) -> Result<(Box<Newcomer>, Option<Refusal>), Dropped> {
         let half = self.half_open.get_mut(&finish.destination).ok_or(Dropped::UnknownConnection)?;
         if half.expires_at <= now {
             return Err(Dropped::Stale);
@@ -178,14 +180,15 @@ impl Strangers {
         let mut payload = Vec::new();
         let (remote_static, split) =
             half.noise.read_finish(finish.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
-        let hello = hello::read(local, &payload, &remote_static, Side::Initiator).map_err(|_| Dropped::BadHandshake)?;
+        let (hello, refusal) =
+            hello::read(local, now, &payload, &remote_static, Side::Initiator).map_err(|_| Dropped::BadHandshake)?;
         if hello.session != half.session || hello.steam_id == local.steam_id {
             return Err(Dropped::BadHandshake);
         }
         let keys = PacketKeys::new(&split, Aead::choose(local.aead_support, hello.aead));
         let rtt = (half.responses == 1).then(|| now.saturating_since(half.sent_at));
         let connection = Connection::new(finish.destination, half.remote, hello, keys, from, rtt);
-        Ok(Box::new(Newcomer::new(now, connection, half.windows)))
+        Ok((Box::new(Newcomer::new(now, connection, half.windows)), refusal))
     }
 
     /// The handshake is complete, or refused.

@@ -9,11 +9,11 @@ use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
 use crate::session::cause::Cause;
 use crate::session::farewell::Farewell;
 use crate::session::newcomer::Newcomer;
+use crate::session::trust::Refusal;
 use crate::session::{Context, Ending, Outcome, Session, reason};
 use crate::settings::Settings;
 use crate::time::{Deadline, Instant, Why};
 use crate::transport::cell::PeerCell;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Closed connections that still say so; the oldest id makes room.
@@ -148,14 +148,15 @@ impl Endpoint {
 
     /// Gives an opening session the addresses it may try. Fails it when there are some and none is allowed.
     pub(super) fn dial_known_addresses(&mut self, now: Instant, slot: usize) {
-        let Some(session) = self.slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session) else {
+        let Endpoint { slots, book, local, .. } = self;
+        let Some(session) = slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session) else {
             return;
         };
-        let Some(addresses) = self.book.get(&session.peer()) else {
+        let Some(addresses) = book.get(&session.peer()) else {
             return;
         };
         let settings = *session.settings();
-        let mut allowed = addresses.iter().filter(|a| admits(&settings, **a)).peekable();
+        let mut allowed = addresses.iter().filter(|a| local.trust.may_dial(&settings, **a)).peekable();
         if allowed.peek().is_none() && !addresses.is_empty() {
             session.fail(now, Cause::AuthRequiredHere, NOT_ADMITTED);
             return;
@@ -164,16 +165,20 @@ impl Endpoint {
     }
 
     /// Somebody's handshake is complete, and the identity is one we may talk to.
-    pub(super) fn handle_newcomer(&mut self, now: Instant, newcomer: Box<Newcomer>) -> Result<(), Dropped> {
+    pub(super) fn handle_newcomer(
+        &mut self,
+        now: Instant,
+        newcomer: Box<Newcomer>,
+        refusal: Option<Refusal>,
+    ) -> Result<(), Dropped> {
         let peer = newcomer.connection.hello.steam_id;
         let id = newcomer.connection.local;
         let from = newcomer.connection.paths.active();
         let settings = self.settings_for(peer);
-        if !admits(&settings, from) {
-            self.strangers.remove(id);
-            let farewell = Farewell::close(now, newcomer.connection, 0, reason::BAD_CERT, NOT_ADMITTED_THERE, None);
-            self.add_farewell(now, farewell);
-            return Err(Dropped::Refused);
+        let standing = newcomer.connection.hello.standing;
+        let admitted = self.local.trust.admits(&settings, standing, from);
+        if let Some(refusal) = refusal.or((!admitted).then_some(Refusal::Missing)) {
+            return self.turn_away(now, newcomer, refusal.reason(), &format!("The peer refuses us: {refusal}"));
         }
         let Some(slot) = self.by_peer.get(&peer).copied() else {
             return self.add_pending(now, peer, newcomer, settings);
@@ -182,6 +187,10 @@ impl Endpoint {
         let Some(session) = self.session_mut(slot) else {
             return Err(Dropped::Stale);
         };
+        // Nobody who merely claims an id disturbs who has proven it.
+        if session.standing().is_some_and(|present| present > standing) {
+            return self.turn_away(now, newcomer, reason::BAD_CERT, OUTRANKED);
+        }
         if session.is_opening() {
             // Both began at once: the handshake of the smaller steam id carries data.
             if peer < me {
@@ -203,12 +212,27 @@ impl Endpoint {
             self.touch(now, slot);
             return Ok(());
         }
-        // Pending or failed: the newest request counts, if there is room for it.
-        if !session.is_pending() && self.pending_count() >= self.config.max_pending_requests as usize {
+        if session.is_pending() {
+            let newest = session.handle_newer_request(now, newcomer);
+            if newest {
+                self.strangers.remove(id);
+            }
+            self.touch(now, slot);
+            return if newest { Ok(()) } else { Err(Dropped::Stale) };
+        }
+        // Failed: a new request takes its place, if there is room for it.
+        if self.pending_count() >= self.config.max_pending_requests as usize {
             return Err(Dropped::TooManyStrangers);
         }
         self.remove(slot);
         self.add_pending(now, peer, newcomer, settings)
+    }
+
+    /// Tells a newcomer why it is not let in.
+    fn turn_away(&mut self, now: Instant, newcomer: Box<Newcomer>, reason: i32, text: &str) -> Result<(), Dropped> {
+        self.strangers.remove(newcomer.connection.local);
+        self.add_farewell(now, Farewell::close(now, newcomer.connection, 0, reason, text, None));
+        Err(Dropped::Refused)
     }
 
     fn pending_count(&self) -> usize {
@@ -394,15 +418,17 @@ impl Endpoint {
                 }
             }
             Outcome::Replaced { newcomer, lost_data } => {
-                self.remove(slot);
+                // What the old session had to say may have opened the next one already, in its place.
+                if !self.session(slot).is_some_and(Session::is_opening) {
+                    self.remove(slot);
+                }
                 let lost = if lost_data { "; what it had not acknowledged is lost" } else { "" };
                 let ending = ending_by(Cause::PeerRestarted, 5, &format!("The peer was restarted{lost}"));
                 self.past.note(now, peer, ending.clone());
                 if lost_data && !flushing {
                     self.tell_failure(peer, ending);
                 }
-                let settings = self.settings_for(peer);
-                if let Err(why) = self.add_pending(now, peer, newcomer, settings) {
+                if let Err(why) = self.handle_newcomer(now, newcomer, None) {
                     self.drops.add(why);
                 }
             }
@@ -434,10 +460,6 @@ fn ending_by(cause: Cause, state: i32, text: &str) -> Ending {
     Ending::new(state, cause.reason(), cause, text)
 }
 
-/// May a peer without a certificate talk to us from there?
-pub(super) fn admits(settings: &Settings, address: SocketAddr) -> bool {
-    settings.allow_without_auth || (settings.localhost_allow_without_auth && address.ip().to_canonical().is_loopback())
-}
-
-const NOT_ADMITTED: &str = "The peer has no certificate and is not on loopback: set IP_ALLOW_WITHOUT_AUTH to let it in";
-const NOT_ADMITTED_THERE: &str = "The peer lets nobody in without a certificate (its IP_ALLOW_WITHOUT_AUTH)";
+const NOT_ADMITTED: &str = "Without TRUSTED_AUTHORITIES nobody proves who he is, so peers beyond loopback are not looked for: \
+     name an authority, or set IP_ALLOW_WITHOUT_AUTH";
+const OUTRANKED: &str = "The peer refuses us: somebody with a certificate for this user is there already";

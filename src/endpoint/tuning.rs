@@ -2,11 +2,12 @@
 //!
 //! A change holds for sessions that live, as far as it can, and for those to come.
 
-use super::config::{ConfigError, Scope, Value};
+use super::config::{Config, ConfigError, Scope, Value};
 use super::faults::{Direction, Link};
 use super::{Endpoint, MAX_ADDRESSES, MAX_KNOWN_PEERS, MAX_PRIORITIES, SendError};
 use crate::ids::{Channel, SteamId};
 use crate::session::Session;
+use crate::session::cause::Cause;
 use crate::settings::Settings;
 use crate::time::Instant;
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ impl Endpoint {
             self.fault_recv = None;
         }
         self.apply_faults();
+        self.apply_trust(now);
         for slot in 0..self.slots.len() {
             self.apply_settings(now, slot);
         }
@@ -95,6 +97,34 @@ impl Endpoint {
             session.set_settings(settings);
         }
         self.touch(now, slot);
+    }
+
+    /// New authorities and a new certificate hold for handshakes from now on; a revoked authority ends the
+    /// sessions of those it certified.
+    pub(super) fn apply_trust(&mut self, now: Instant) {
+        let Config { authorities, certificate, .. } = &self.config;
+        self.local.trust.configure(now, authorities.clone(), *certificate);
+        for slot in 0..self.slots.len() {
+            let standing = self.session(slot).and_then(Session::standing);
+            let Some(refusal) = standing.and_then(|standing| self.local.trust.has_revoked(standing)) else {
+                continue;
+            };
+            match self.session_mut(slot) {
+                // The app has not let it in, so it need not hear that it is gone.
+                Some(session) if session.is_pending() => {
+                    let peer = session.peer();
+                    session.close(now, refusal.reason(), &refusal.to_string());
+                    self.events.withdraw_request(peer);
+                    self.carry_on_farewell(now, slot);
+                    self.remove(slot);
+                }
+                Some(session) => {
+                    session.fail_for(now, Cause::CertificateRefused, refusal.reason(), refusal.to_string());
+                    self.touch(now, slot);
+                }
+                None => {}
+            }
+        }
     }
 
     pub(super) fn apply_faults(&mut self) {

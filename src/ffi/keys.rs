@@ -138,10 +138,13 @@ pub const SNM_CONFIG_P2P_TURN_SERVER_LIST: i32 = 107;
 pub const SNM_CONFIG_P2P_TURN_USER_LIST: i32 = 108;
 /// Their passwords. String, default "". Not in this version: only the default is accepted.
 pub const SNM_CONFIG_P2P_TURN_PASS_LIST: i32 = 109;
-/// Our certificate. Bytes, default none. Not in this version: only the default is accepted.
+/// Our certificate: an authority's word that LOCAL_STEAM_ID belongs to IDENTITY_KEY, which must be set. Bytes,
+/// 133 or none, default none. Live: a renewed certificate is shown from the next handshake on, sessions stay.
 pub const SNM_CONFIG_CERTIFICATE: i32 = 10_004;
-/// Public keys of the authorities whose certificates we believe. String, default "". Not in this version:
-/// only the default is accepted.
+/// Public keys of the authorities whose certificates we believe: Ed25519, base64url, comma separated, at most
+/// 16. With one, only peers whose certificate it signed are let in (but see IP_ALLOW_WITHOUT_AUTH). A `!`
+/// before a key says that it was revoked: who it certified is refused, and live sessions of such end with
+/// reason 4003. String, default "" (nobody proves who he is). Live.
 pub const SNM_CONFIG_TRUSTED_AUTHORITIES: i32 = 10_005;
 /// The signaling server. String, default "". Not in this version: only the default is accepted.
 pub const SNM_CONFIG_SIGNALING_URL: i32 = 10_006;

@@ -21,6 +21,7 @@ pub enum Cause {
     OtherVersion,
     AuthRequiredHere,
     AuthRequiredThere,
+    CertificateRefused,
     Unconfirmed,
     PeerDeciding,
     AppDeciding,
@@ -83,7 +84,7 @@ const NO_CONNECTION: (&str, i32) = ("5010", reason::NO_CONNECTION);
 
 impl Cause {
     /// Every cause, in the order of the page.
-    pub const ALL: [Cause; 39] = {
+    pub const ALL: [Cause; 40] = {
         use Cause::*;
         [
             NoSession,
@@ -98,6 +99,7 @@ impl Cause {
             OtherVersion,
             AuthRequiredHere,
             AuthRequiredThere,
+            CertificateRefused,
             Unconfirmed,
             PeerDeciding,
             AppDeciding,
@@ -155,9 +157,11 @@ impl Cause {
                 ("4006", reason::BAD_VERSION), &["hints", "tries"], "Update the older of the two."),
             Cause::AuthRequiredHere => about("auth_required_here",
                 "None of the peer's addresses is on loopback, and here nobody else is let in without a certificate.",
-                BAD_CERT, &["known_addresses"], "Set IP_ALLOW_WITHOUT_AUTH to 1 here, and on the peer."),
-            Cause::AuthRequiredThere => about("auth_required_there", "The peer lets nobody in without a certificate.",
-                BAD_CERT, &["ended_ms_ago"], "Set IP_ALLOW_WITHOUT_AUTH to 1 on the peer."),
+                BAD_CERT, &["known_addresses"], "Name an authority in TRUSTED_AUTHORITIES, or set IP_ALLOW_WITHOUT_AUTH to 1, on both sides."),
+            Cause::AuthRequiredThere => about("auth_required_there", "The peer does not let us in: it wants a certificate, or does not trust ours; its text says which.",
+                BAD_CERT, &["ended_ms_ago"], "Show a certificate of an authority that the peer trusts, or set IP_ALLOW_WITHOUT_AUTH to 1 there."),
+            Cause::CertificateRefused => about("certificate_refused", "The peer's certificate is not accepted here.",
+                ("4003, 4006", reason::BAD_CERT), &[], "The sentence says what is wrong with it: expired, another user, an unknown authority."),
             Cause::Unconfirmed => about("unconfirmed",
                 "The peer answered, but does not confirm the end of the handshake: its requests are full, or it was lost.",
                 TIMEOUT, &["waited_ms", "gives_up_in_ms"],

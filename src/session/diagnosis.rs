@@ -4,10 +4,10 @@
 //! messages wait. Nothing here changes anything.
 
 use super::cause::Cause;
-use super::dial::Dial;
+use super::dial::{Dial, Hinted};
 use super::live::Live;
 use super::newcomer::Newcomer;
-use super::opening::{Opening, Phase};
+use super::opening::Opening;
 use super::{Ending, Session, State};
 use crate::time::{Duration, Instant};
 use crate::transport::Transport;
@@ -77,7 +77,7 @@ impl Session {
     pub fn diagnose(&self, now: Instant, unread: Option<(u64, u64)>) -> Diagnosis {
         match &self.state {
             State::Opening(opening) => self.diagnose_opening(now, opening),
-            State::Pending { newcomer, began_at, .. } => diagnose_pending(now, newcomer, *began_at),
+            State::Pending(pending) => diagnose_pending(now, &pending.newcomer, pending.began_at),
             State::Connected(live) => match &self.transport {
                 Some(transport) => self.diagnose_live(now, live, transport, unread),
                 None => Diagnosis { cause: Cause::Connected, why: String::new(), evidence: Vec::new() },
@@ -92,19 +92,8 @@ impl Session {
         let left = opening.deadline.saturating_since(now);
         let mut evidence = vec![("waited_ms", ms(waited)), ("gives_up_in_ms", ms(left))];
         evidence.extend(self.unsent.evidence(now));
-        let (cause, says) = match &opening.phase {
-            Phase::Dialing(dial) => {
-                evidence.extend(dial.evidence());
-                dial.verdict(self.unsent.counts(now))
-            }
-            Phase::Finishing { connection, held, .. } => {
-                let to = connection.paths.active();
-                match held {
-                    true => (Cause::PeerDeciding, format!("{to} has the request; its app has not accepted yet")),
-                    false => (Cause::Unconfirmed, format!("{to} answered, but does not confirm the handshake")),
-                }
-            }
-        };
+        evidence.extend(opening.dial.evidence());
+        let Hinted { cause, text: says, .. } = opening.verdict(self.unsent.counts(now));
         let why = format!("{says} (for {}; gives up in {})", span(waited), span(left));
         Diagnosis { cause, why, evidence }
     }

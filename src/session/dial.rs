@@ -7,11 +7,13 @@
 use super::cause::Cause;
 use super::hello;
 use super::local::Local;
+use super::trust::Refusal;
 use crate::crypto::cookie::CheckKey;
 use crate::crypto::noise::{Initiator, Prologue, Split};
 use crate::crypto::random::Random;
 use crate::drops::Dropped;
 use crate::ids::{ConnectionId, SessionId, SteamId};
+use crate::settings::Settings;
 use crate::time::{Duration, Instant};
 use crate::transport::Windows;
 use crate::wire::packet::{Cookie, Hint, HintCode, Init, Response, WIRE_VERSION};
@@ -72,11 +74,29 @@ pub struct Dial {
     ephemeral: [u8; 32],
     targets: Vec<Target>,
     retry: Retry,
-    hint: Option<(Cause, String)>,
+    hint: Option<Hinted>,
     /// Hints that came.
     pub(super) hints: u32,
     /// Answers that were not believed.
     pub(super) answers_refused: u32,
+}
+
+/// Why nothing came of a handshake.
+#[derive(Clone)]
+pub struct Hinted {
+    /// The cause.
+    pub cause: Cause,
+    /// An SNM_END_ number.
+    pub reason: i32,
+    /// For humans.
+    pub text: String,
+}
+
+impl Hinted {
+    /// With the cause's own reason.
+    pub fn new(cause: Cause, text: String) -> Hinted {
+        Hinted { cause, reason: cause.reason(), text }
+    }
 }
 
 /// A verified answer.
@@ -120,6 +140,14 @@ impl Dial {
         }
     }
 
+    /// Begins again at every address: the same session and connection id, a fresh key.
+    pub fn start_over(&mut self, now: Instant, local: &Local, random: &mut Random) {
+        let prologue = Prologue::new(WIRE_VERSION, local.app_id, self.session);
+        (self.noise, self.ephemeral) = Initiator::new(&local.static_key, prologue, random);
+        self.targets.iter_mut().for_each(|t| t.sent = 0);
+        self.retry = Retry::new(now);
+    }
+
     /// One more place to try, at once.
     pub fn add_target(&mut self, address: SocketAddr) {
         if let Some(target) = self.targets.iter_mut().find(|t| t.address == address) {
@@ -150,23 +178,23 @@ impl Dial {
     }
 
     /// Why nothing came of it so far. `unsent`: the operating system refuses to send.
-    pub fn verdict(&self, unsent: bool) -> (Cause, String) {
+    pub fn verdict(&self, unsent: bool) -> Hinted {
         match &self.hint {
             Some(hint) => hint.clone(),
             None if self.targets.is_empty() => {
-                (Cause::NoAddress, format!("No address of {} is known (snm_add_peer_address)", self.peer))
+                Hinted::new(Cause::NoAddress, format!("No address of {} is known (snm_add_peer_address)", self.peer))
             }
             None if unsent => {
                 let text = format!("Timed out attempting to connect: this machine cannot send to {}", self.places());
-                (Cause::NetworkUnreachable, text)
+                Hinted::new(Cause::NetworkUnreachable, text)
             }
             None if self.answers_refused > 0 => {
                 let text = format!("{} answers came from {}, none verifies", self.answers_refused, self.places());
-                (Cause::BadAnswer, text)
+                Hinted::new(Cause::BadAnswer, text)
             }
             None => {
                 let tries = self.tried().1;
-                (Cause::NoAnswer, format!("Nobody answered at {} in {tries} tries", self.places()))
+                Hinted::new(Cause::NoAnswer, format!("Nobody answered at {} in {tries} tries", self.places()))
             }
         }
     }
@@ -197,10 +225,11 @@ impl Dial {
         }
         self.hints = self.hints.saturating_add(1);
         self.hint = Some(match hint.code {
-            HintCode::OtherVersion => {
-                (Cause::OtherVersion, format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version))
-            }
-            HintCode::OtherApp => (Cause::OtherApp, "The peer runs another app (APP_ID)".to_owned()),
+            HintCode::OtherVersion => Hinted::new(
+                Cause::OtherVersion,
+                format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version),
+            ),
+            HintCode::OtherApp => Hinted::new(Cause::OtherApp, "The peer runs another app (APP_ID)".to_owned()),
         });
         Ok(())
     }
@@ -212,13 +241,13 @@ impl Dial {
     pub fn handle_response(
         &mut self,
         now: Instant,
-        local: &Local,
+        local: &mut Local,
+        settings: &Settings,
         windows: &Windows,
-        idle: Duration,
         from: SocketAddr,
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
-        let answered = self.believe(now, local, windows, idle, from, response);
+        let answered = self.believe(now, local, settings, windows, from, response);
         self.answers_refused = self.answers_refused.saturating_add(answered.is_err().into());
         answered
     }
@@ -226,30 +255,27 @@ impl Dial {
     fn believe(
         &mut self,
         now: Instant,
-        local: &Local,
+        local: &mut Local,
+        settings: &Settings,
         windows: &Windows,
-        idle: Duration,
         from: SocketAddr,
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
         let mut payload = Vec::new();
         let remote_static =
             self.noise.read_response(response.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
-        let hello = match hello::read(local, &payload, &remote_static, Side::Responder) {
-            Ok(hello) if hello.steam_id == self.peer => hello,
-            Ok(other) => {
-                self.hint =
-                    Some((Cause::OtherIdentity, format!("{from} answers as {}, not {}", other.steam_id, self.peer)));
-                return Err(Dropped::BadHandshake);
-            }
-            Err(Disbelief::BadSignature) => {
-                self.hint = Some((Cause::BadSignature, format!("The signature of {from} does not verify")));
-                return Err(Dropped::BadHandshake);
-            }
+        let hello = match hello::read(local, now, &payload, &remote_static, Side::Responder) {
+            Ok((hello, refusal)) => match self.refuse(local, settings, from, &hello, refusal) {
+                Some(hint) => {
+                    self.hint = Some(hint);
+                    return Err(Dropped::BadHandshake);
+                }
+                None => hello,
+            },
             Err(Disbelief::Malformed | Disbelief::NotForUs) => return Err(Dropped::BadHandshake),
         };
         let mut ours = Vec::new();
-        hello::write(local, self.session, self.peer, windows, idle, self.local, &mut ours);
+        hello::write(local, self.session, self.peer, windows, settings.session_idle_timeout, self.local, &mut ours);
         let mut message = Vec::new();
         let split = self.noise.write_finish(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         let target = self.targets.iter().find(|t| t.address == from && t.sent == 1);
@@ -260,6 +286,30 @@ impl Dial {
             split,
             rtt: target.map(|t| now.saturating_since(t.sent_at)),
         })
+    }
+
+    /// Why this answer is not of whom we look for, if so.
+    fn refuse(
+        &self,
+        local: &Local,
+        settings: &Settings,
+        from: SocketAddr,
+        hello: &PeerHello,
+        refusal: Option<Refusal>,
+    ) -> Option<Hinted> {
+        if hello.steam_id != self.peer {
+            let text = format!("{from} answers as {}, not {}", hello.steam_id, self.peer);
+            return Some(Hinted::new(Cause::OtherIdentity, text));
+        }
+        let admitted = local.trust.admits(settings, hello.standing, from);
+        let refusal = refusal.or((!admitted).then_some(Refusal::Missing))?;
+        let cause = match refusal {
+            Refusal::Missing => Cause::AuthRequiredHere,
+            Refusal::Binding => Cause::BadSignature,
+            _ => Cause::CertificateRefused,
+        };
+        let text = format!("{from} answers, and we refuse it: {refusal}");
+        Some(Hinted { cause, reason: refusal.reason(), text })
     }
 
     /// The next message 1, and where it goes.

@@ -23,7 +23,7 @@ impl Session {
                 Some(connection) => (connection, number),
                 None => return,
             },
-            State::Pending { newcomer, .. } => (newcomer.connection, newcomer.next_number),
+            State::Pending(pending) => (pending.newcomer.connection, pending.newcomer.next_number),
             State::Connected(live) => {
                 if let Some((challenger, (reason, text))) = live.challenger.zip(close) {
                     self.refuse(now, challenger.newcomer, reason, text);
@@ -51,15 +51,24 @@ impl Session {
 
     /// The session fails, the app is told, the peer as well if there are keys.
     pub fn fail(&mut self, now: Instant, cause: Cause, text: impl Into<String>) {
-        self.fail_as(now, Ending::new(5, cause.reason(), cause, text));
+        self.fail_for(now, cause, cause.reason(), text);
+    }
+
+    /// The same, where the cause does not say the reason.
+    pub fn fail_for(&mut self, now: Instant, cause: Cause, reason: i32, text: impl Into<String>) {
+        self.fail_as(now, Ending::new(5, reason, cause, text));
     }
 
     fn fail_as(&mut self, now: Instant, mut ending: Ending) {
         ending.evidence = self.diagnose(now, None).evidence;
         let address = self.address();
+        let last = self.last(now);
+        if !self.is_connected() {
+            self.channels.clear(); // nothing was ever carried on them
+        }
         self.say_farewell(now, (ending.state == 5).then_some((ending.reason, ending.text.as_str())));
         self.drop_transport();
-        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address };
+        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address, last };
         self.outcomes.push(Outcome::Failed(ending));
     }
 
@@ -79,6 +88,7 @@ impl Session {
             return;
         }
         let address = self.address();
+        let last = self.last(now);
         let mut held = self.transport.as_mut().map(|t| t.take_unacknowledged()).unwrap_or_default();
         self.say_farewell(now, None);
         self.drop_transport();
@@ -89,7 +99,7 @@ impl Session {
             self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
         } else {
             let ending = Ending { cause: Cause::DataLost, ..ending };
-            self.state = State::Failed { ending, at: now, once: true, address };
+            self.state = State::Failed { ending, at: now, once: true, address, last };
         }
     }
 

@@ -1,9 +1,10 @@
 //! What each side of a handshake says of itself, and whether to believe it.
 
 use super::local::Local;
+use super::trust::{Refusal, Standing};
 use crate::crypto::identity::verify_binding;
 use crate::ids::{ConnectionId, SessionId, SteamId};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::transport::{MAX_ACK_DELAY, Windows};
 use crate::wire::identity::IdentityPayload;
 use crate::wire::packet::INIT_SIZE;
@@ -17,6 +18,8 @@ pub const DATAGRAM_SIZE: u16 = INIT_SIZE as u16;
 pub struct PeerHello {
     /// Who it is.
     pub steam_id: SteamId,
+    /// How far that is proven.
+    pub standing: Standing,
     /// Its name for the session.
     pub session: SessionId,
     /// What it lets us start.
@@ -48,8 +51,6 @@ pub const ANYONE: SteamId = SteamId(0);
 pub enum Disbelief {
     /// Not what the protocol says it is.
     Malformed,
-    /// The signature does not bind this handshake key to this steam id.
-    BadSignature,
     /// It means to talk to somebody else.
     NotForUs,
 }
@@ -83,36 +84,36 @@ pub fn write(
         identity_key: local.identity.public_key(),
         not_after: 0,
         signature: local.binding,
-        certificate: &[],
+        certificate: local.trust.certificate(),
         params,
     }
     .encode(out);
 }
 
-/// Reads a peer's hello. A responder does not know yet whom it answers, and addresses nobody.
+/// Reads a peer's hello, and judges who it says it is. A refused peer is still told why, which needs what
+/// else it said. A responder does not know yet whom it answers, and addresses nobody.
 ///
 /// # Errors
-/// Why it is not believed.
-pub fn read(local: &Local, bytes: &[u8], remote_static: &[u8; 32], side: Side) -> Result<PeerHello, Disbelief> {
+/// Why there is nothing to answer.
+pub fn read(
+    local: &mut Local,
+    now: Instant,
+    bytes: &[u8],
+    remote_static: &[u8; 32],
+    side: Side,
+) -> Result<(PeerHello, Option<Refusal>), Disbelief> {
     let payload = IdentityPayload::decode(bytes).map_err(|_| Disbelief::Malformed)?;
     if payload.steam_id.0 == 0 {
         return Err(Disbelief::Malformed);
     }
-    verify_binding(
-        &payload.identity_key,
-        local.app_id,
-        payload.steam_id,
-        remote_static,
-        payload.not_after,
-        &payload.signature,
-    )
-    .map_err(|_| Disbelief::BadSignature)?;
     if side == Side::Initiator && payload.intended != local.steam_id {
         return Err(Disbelief::NotForUs);
     }
+    let judged = judge(local, now, &payload, remote_static);
     let p = payload.params;
-    Ok(PeerHello {
+    let hello = PeerHello {
         steam_id: payload.steam_id,
+        standing: judged.unwrap_or(Standing::Claimed),
         session: payload.session,
         windows: Windows {
             session: (p.session_bytes, p.session_messages),
@@ -123,5 +124,21 @@ pub fn read(local: &Local, bytes: &[u8], remote_static: &[u8; 32], side: Side) -
         aead: p.aead,
         max_datagram: p.max_datagram,
         reset_token: p.reset_token,
-    })
+    };
+    Ok((hello, judged.err()))
+}
+
+fn judge(
+    local: &mut Local,
+    now: Instant,
+    payload: &IdentityPayload<'_>,
+    remote_static: &[u8; 32],
+) -> Result<Standing, Refusal> {
+    let IdentityPayload { steam_id, identity_key, not_after, signature, .. } = payload;
+    verify_binding(identity_key, local.app_id, *steam_id, remote_static, *not_after, signature)
+        .map_err(|_| Refusal::Binding)?;
+    if *not_after != 0 && local.trust.time(now).is_some_and(|time| time >= *not_after) {
+        return Err(Refusal::Binding);
+    }
+    local.trust.judge(now, payload.certificate, local.app_id, *steam_id, identity_key)
 }

@@ -4,6 +4,7 @@ use crate::crypto::cookie::ResetKey;
 use crate::crypto::identity::Identity;
 use crate::crypto::noise::StaticKey;
 use crate::ids::{AppId, SteamId};
+use crate::session::trust::Trust;
 
 /// The local side of every session of one endpoint.
 pub struct Local {
@@ -19,6 +20,8 @@ pub struct Local {
     pub binding: [u8; 64],
     /// Makes the tokens that end sessions we lost.
     pub reset_key: ResetKey,
+    /// Whom we believe, and the certificate we show.
+    pub trust: Trust,
     /// The ciphers we have in hardware.
     pub aead_support: u8,
 }

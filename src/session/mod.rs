@@ -28,6 +28,7 @@ pub mod newcomer;
 mod opening;
 mod pending;
 pub mod reason;
+pub mod trust;
 
 use crate::crypto::random::Random;
 use crate::drops::{DropCounts, Dropped};
@@ -50,14 +51,16 @@ pub use meter::Measured;
 use meter::Meter;
 use newcomer::Newcomer;
 use opening::Opening;
+use pending::Pending;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use trust::Standing;
 
 /// What a session needs of its endpoint while it works.
 pub struct Context<'a> {
     /// Who we are.
-    pub local: &'a Local,
+    pub local: &'a mut Local,
     /// Randomness.
     pub random: &'a mut Random,
     /// What was dropped.
@@ -109,11 +112,7 @@ pub enum Outcome {
 
 enum State {
     Opening(Box<Opening>),
-    Pending {
-        newcomer: Box<Newcomer>,
-        began_at: Instant,
-        posted_at: Instant,
-    },
+    Pending(Pending),
     Connected(Box<Live>),
     /// `once`: the peer closed while we held data; the next plain send is told, and clears it.
     Failed {
@@ -121,8 +120,17 @@ enum State {
         at: Instant,
         once: bool,
         address: Option<SocketAddr>,
+        last: Last,
     },
     Ended,
+}
+
+/// What was measured of a session until it failed.
+#[derive(Clone, Copy)]
+struct Last {
+    measured: Measured,
+    remote_quality: Option<u8>,
+    rtt: Option<Duration>,
 }
 
 /// One peer's session.
@@ -195,7 +203,7 @@ impl Session {
         settings: Settings,
         cell: Arc<PeerCell>,
     ) -> Session {
-        let state = State::Pending { newcomer, began_at: now, posted_at: now };
+        let state = State::Pending(Pending::new(now, newcomer));
         let mut session = Session::new(now, peer, id, settings, cell, state);
         session.outcomes.push(Outcome::Requested);
         session
@@ -236,7 +244,7 @@ impl Session {
     /// Steam's connection state.
     pub fn state(&self) -> i32 {
         match &self.state {
-            State::Opening(_) | State::Pending { .. } => 1,
+            State::Opening(_) | State::Pending(_) => 1,
             State::Connected(_) => 3,
             State::Failed { ending, .. } => ending.state,
             State::Ended => 0,
@@ -245,7 +253,7 @@ impl Session {
 
     /// Does it wait for the app's yes?
     pub fn is_pending(&self) -> bool {
-        matches!(self.state, State::Pending { .. })
+        matches!(self.state, State::Pending(_))
     }
 
     /// Are we still trying to reach the peer?
@@ -271,9 +279,23 @@ impl Session {
         matches!(self.state, State::Failed { once: true, .. })
     }
 
-    /// Is this the peer's name for the session we are in?
+    /// Is this the peer's name for the session we are in, or asked to be in?
     pub fn talks_to(&self, session: SessionId) -> bool {
-        matches!(&self.state, State::Connected(live) if live.connection.hello.session == session)
+        match &self.state {
+            State::Connected(live) => live.connection.hello.session == session,
+            State::Pending(pending) => pending.newcomer.connection.hello.session == session,
+            _ => false,
+        }
+    }
+
+    /// How far it is proven that the peer is who it says, once it has said so.
+    pub fn standing(&self) -> Option<Standing> {
+        match &self.state {
+            State::Pending(pending) => Some(pending.newcomer.connection.hello.standing),
+            State::Connected(live) => Some(live.connection.hello.standing),
+            State::Opening(opening) => opening.standing(),
+            State::Failed { .. } | State::Ended => None,
+        }
     }
 
     /// Where the peer is, or was.
@@ -290,20 +312,36 @@ impl Session {
         self.transport.as_deref()
     }
 
-    /// Rates and quality here, quality at the peer (0 to 100), jitter since last asked.
+    /// Rates and quality here, quality at the peer (0 to 100), jitter since last asked. A failed session shows
+    /// what it was when it failed.
     pub fn measure(&mut self, now: Instant) -> (Measured, Option<u8>, Option<Duration>) {
-        let remote = match &self.state {
+        let last = self.last(now);
+        (last.measured, last.remote_quality, self.meter.take_max_jitter())
+    }
+
+    fn last(&mut self, now: Instant) -> Last {
+        let remote_quality = match &self.state {
+            State::Failed { last, .. } => return *last,
             State::Connected(live) => live.remote_quality,
             _ => None,
         };
-        (self.meter.measured(now), remote, self.meter.take_max_jitter())
+        Last { measured: self.meter.measured(now), remote_quality, rtt: self.rtt() }
+    }
+
+    /// The round trip of a session that stands, or stood until it failed.
+    pub fn rtt(&self) -> Option<Duration> {
+        match &self.state {
+            State::Connected(_) => self.transport.as_ref().and_then(|t| t.rtt()),
+            State::Failed { last, .. } => last.rtt,
+            _ => None,
+        }
     }
 
     /// The ids under which datagrams reach it.
     pub fn connection_ids(&self) -> [Option<ConnectionId>; 2] {
         match &self.state {
             State::Opening(opening) => [Some(opening.local()), None],
-            State::Pending { newcomer, .. } => [Some(newcomer.connection.local), None],
+            State::Pending(pending) => [Some(pending.newcomer.connection.local), None],
             State::Connected(live) => {
                 [Some(live.connection.local), live.challenger.as_ref().map(|c| c.newcomer.connection.local)]
             }
@@ -446,8 +484,8 @@ impl Session {
     ) -> Result<(), Dropped> {
         match &mut self.state {
             State::Opening(_) => self.handle_first_data(now, from, header, datagram, ctx),
-            State::Pending { newcomer, .. } => {
-                if newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
+            State::Pending(pending) => {
+                if pending.newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
                     self.say_farewell(now, None);
                     self.end_request("It gave up");
                 }
@@ -464,8 +502,8 @@ impl Session {
             transport.handle_timeout(now, ctx.drops);
         }
         match &self.state {
-            State::Opening(_) => self.handle_opening_timeout(now),
-            State::Pending { .. } => self.handle_pending_timeout(now),
+            State::Opening(_) => self.handle_opening_timeout(now, ctx),
+            State::Pending(_) => self.handle_pending_timeout(now),
             State::Connected(_) => self.handle_live_timeout(now),
             State::Failed { at, ending, .. } => {
                 if *at + self.settings.session_idle_timeout <= now {
@@ -491,7 +529,7 @@ impl Session {
     pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBuf, ctx: &mut Context<'_>) -> Option<Transmit> {
         let remote = match &mut self.state {
             State::Opening(_) => self.poll_opening(now, &mut out.bytes, ctx)?,
-            State::Pending { newcomer, .. } => newcomer.poll_transmit(&mut out.bytes)?,
+            State::Pending(pending) => pending.newcomer.poll_transmit(&mut out.bytes)?,
             State::Connected(_) => return self.poll_live(now, out),
             State::Failed { .. } | State::Ended => return None,
         };
@@ -503,8 +541,7 @@ impl Session {
     pub fn poll_timeout(&self, now: Instant) -> Option<Deadline> {
         match &self.state {
             State::Opening(opening) => Some(opening.poll_timeout(now)),
-            State::Pending { newcomer, .. } if newcomer.wants_transmit() => Some(Deadline::new(now, Why::Transmit)),
-            State::Pending { newcomer, posted_at, .. } => Some(pending::deadline(newcomer, *posted_at)),
+            State::Pending(pending) => Some(pending.poll_timeout(now)),
             State::Connected(live) => {
                 let own = live.poll_timeout(now, &self.settings);
                 let transport = self.transport.as_ref().and_then(|t| t.poll_timeout(now));
@@ -553,7 +590,7 @@ impl Session {
     pub fn phase(&self) -> &'static str {
         match &self.state {
             State::Opening(opening) => opening.phase_name(),
-            State::Pending { .. } => "pending",
+            State::Pending(_) => "pending",
             State::Connected(_) => "connected",
             State::Failed { .. } => "failed",
             State::Ended => "ended",

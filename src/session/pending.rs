@@ -17,9 +17,30 @@ const REQUESTER_PATIENCE: Duration = Duration::from_secs(8);
 /// A request is raised again so often while the requester waits.
 const REQUEST_AGAIN: Duration = Duration::from_secs(5);
 
-/// When a pending session has something to do.
-pub(super) fn deadline(newcomer: &Newcomer, posted_at: Instant) -> Deadline {
-    Deadline::new((newcomer.heard_at + REQUESTER_PATIENCE).min(posted_at + REQUEST_AGAIN), Why::Session)
+/// Nobody is asked about one peer more often, however often that begins.
+const REQUEST_LEAST: Duration = Duration::from_secs(1);
+
+/// A request and when the app is asked about it.
+pub(super) struct Pending {
+    pub(super) newcomer: Box<Newcomer>,
+    pub(super) began_at: Instant,
+    posted_at: Instant,
+    again_at: Instant,
+}
+
+impl Pending {
+    /// The app is being asked for the first time.
+    pub(super) fn new(now: Instant, newcomer: Box<Newcomer>) -> Pending {
+        Pending { newcomer, began_at: now, posted_at: now, again_at: now + REQUEST_AGAIN }
+    }
+
+    /// When it has something to do.
+    pub(super) fn poll_timeout(&self, now: Instant) -> Deadline {
+        if self.newcomer.wants_transmit() {
+            return Deadline::new(now, Why::Transmit);
+        }
+        Deadline::new((self.newcomer.heard_at + REQUESTER_PATIENCE).min(self.again_at), Why::Session)
+    }
 }
 
 impl Session {
@@ -29,9 +50,10 @@ impl Session {
             self.renew(now);
             return;
         }
-        let State::Pending { newcomer, .. } = std::mem::replace(&mut self.state, State::Ended) else {
+        let State::Pending(pending) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
+        let newcomer = pending.newcomer;
         self.transport = Some(Box::new(Transport::new(&self.settings, newcomer.windows, self.cell.clone())));
         self.adopt(now, newcomer, ctx);
     }
@@ -71,7 +93,7 @@ impl Session {
     /// Nobody waits for a HOLD.
     pub fn handle_repeated_finish(&mut self, now: Instant, destination: ConnectionId) -> Result<(), Dropped> {
         let waiting = match &mut self.state {
-            State::Pending { newcomer, .. } => Some(newcomer),
+            State::Pending(pending) => Some(&mut pending.newcomer),
             State::Connected(live) => live.challenger.as_mut().map(|c| &mut c.newcomer),
             _ => None,
         };
@@ -80,14 +102,30 @@ impl Session {
         Ok(())
     }
 
+    /// Another handshake of a peer whose request waits. False when it is of the session that asked: then the
+    /// first one stands, and the peer, which has not heard so, is told once more.
+    pub fn handle_newer_request(&mut self, now: Instant, newcomer: Box<Newcomer>) -> bool {
+        let same = self.talks_to(newcomer.connection.hello.session);
+        let State::Pending(pending) = &mut self.state else { return false };
+        if same {
+            pending.newcomer.heard_at = now;
+            pending.newcomer.handle_repeat(now);
+            return false;
+        }
+        pending.newcomer = newcomer;
+        pending.again_at = pending.again_at.min(pending.posted_at + REQUEST_LEAST);
+        true
+    }
+
     pub(super) fn handle_pending_timeout(&mut self, now: Instant) {
-        let State::Pending { newcomer, posted_at, .. } = &mut self.state else { return };
-        if newcomer.heard_at + REQUESTER_PATIENCE <= now {
+        let State::Pending(pending) = &mut self.state else { return };
+        if pending.newcomer.heard_at + REQUESTER_PATIENCE <= now {
             self.end_request("It fell silent");
-        } else if *posted_at + REQUEST_AGAIN <= now {
-            *posted_at = now;
+        } else if pending.again_at <= now {
+            pending.again_at = now + REQUEST_AGAIN;
             // Only while the requester still says that it waits.
-            if newcomer.heard_at + REQUEST_AGAIN > now {
+            if pending.newcomer.heard_at + REQUEST_AGAIN > now {
+                pending.posted_at = now;
                 self.outcomes.push(Outcome::Requested);
             }
         }

@@ -4,7 +4,8 @@
 //! without queue (a minimum over the last seconds). Packets leave at the rate, and no more are in flight
 //! than rate times round trip asks for (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016;
 //! draft-ietf-ccwg-bbr). Random loss does not slow it down; loss together with a growing queue does.
-//! Where a queue stays although nobody probes, the rate yields a little until it is gone.
+//! Where a queue stays although nobody probes, the rate yields a little until it is gone; the first queue that
+//! lasts a round ends the doubling of the beginning.
 
 use crate::time::{Duration, Instant};
 
@@ -253,7 +254,11 @@ impl Congestion {
     }
 
     fn look_for_full_rate(&mut self) {
-        if self.measured() as f64 >= self.full_rate as f64 * 1.25 {
+        // A round in which every packet waited was carried at all the path has: to go on doubling would only
+        // lengthen the queue, for rounds that grow as long as it.
+        if self.has_queue() {
+            self.mode = Mode::Drain;
+        } else if self.measured() as f64 >= self.full_rate as f64 * 1.25 {
             self.full_rate = self.measured();
             self.full_rounds = 0;
         } else {
@@ -318,7 +323,7 @@ impl Congestion {
                 if sample.in_flight + sample.acked_bytes >= self.window / 2 {
                     self.window += sample.acked_bytes;
                 }
-                self.window = self.window.max(INITIAL_WINDOW).min(self.target(STARTUP_GAIN).max(2 * INITIAL_WINDOW));
+                self.window = self.window.min(self.target(STARTUP_GAIN)).max(INITIAL_WINDOW);
             }
             Mode::ProbeRtt { .. } => self.window = self.target(0.5),
             Mode::Drain | Mode::Cruise { .. } => self.window = self.target(WINDOW_GAIN).max(MIN_WINDOW),

@@ -24,6 +24,9 @@ pub const MAX_CHANNELS_IN: usize = 2 * MAX_CHANNELS;
 /// A message that does not fit into the rest of a packet is cut only if at least so much of it fits.
 const LEAST_SLICE: usize = 256;
 
+/// A lost slice no longer than this goes again in two packets, once: to lose it twice costs another round trip.
+const TWICE: u32 = 256;
+
 /// The most a message frame's header takes when nothing is left out, bytes.
 const MAX_FRAME_HEADER: usize = 28;
 
@@ -60,6 +63,8 @@ struct Reliable {
     sent: u32,
     acked: RangeSet,
     done: bool,
+    /// It went twice after a loss.
+    doubled: bool,
 }
 
 #[derive(Debug)]
@@ -103,6 +108,8 @@ pub struct Outbox {
     unsent_reliable: u64,
     unsent_unreliable: u64,
     lost_bytes: u64,
+    /// Slot, message number, first byte and end of what goes a second time, in the next packet.
+    second: Vec<(usize, u64, u32, u32)>,
     unacked: u64,
     packet_room: usize,
 }
@@ -129,6 +136,7 @@ impl Outbox {
             unsent_reliable: 0,
             unsent_unreliable: 0,
             lost_bytes: 0,
+            second: Vec::new(),
             unacked: 0,
             packet_room: 1_000,
         }
@@ -184,6 +192,7 @@ impl Outbox {
                 sent: 0,
                 acked: RangeSet::new(),
                 done: false,
+                doubled: false,
             });
             self.unsent_reliable += size as u64;
         } else {
@@ -309,6 +318,11 @@ impl Outbox {
                 Turn::Nothing => self.schedule.rest(slot),
             }
         }
+        for (slot, number, start, end) in self.second.drain(..) {
+            self.channels[slot].lost.push_front((number, start, end));
+            self.lost_bytes += u64::from(end - start);
+            self.schedule.activate(slot);
+        }
         wrote
     }
 
@@ -345,7 +359,8 @@ impl Outbox {
         let channel = &mut self.channels[slot];
         while let Some((number, start, end)) = channel.lost.pop_front() {
             self.lost_bytes -= u64::from(end - start);
-            let Some(message) = number.checked_sub(channel.first).and_then(|i| channel.messages.get(i as usize)) else {
+            let index = number.checked_sub(channel.first).map(|i| i as usize);
+            let Some(message) = index.and_then(|i| channel.messages.get_mut(i)) else {
                 continue; // acknowledged while it waited
             };
             if message.done {
@@ -381,6 +396,9 @@ impl Outbox {
                 return Turn::NoRoom;
             }
             carry(carried, slot, number, start, to, message.size);
+            if to == gap_end && to - start <= TWICE && !std::mem::replace(&mut message.doubled, true) {
+                self.second.push((slot, number, start, to));
+            }
             return Turn::Wrote;
         }
         Turn::Nothing

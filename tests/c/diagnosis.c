@@ -61,7 +61,7 @@ static void the_app_decides_reads_and_closes(void) {
   pair p = make_pair();
   static char large[60000];
   CHECK(send_text(p.a, B_ID, "hi", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
-  expect_cause(p.a, B_ID, "peer_deciding", "has not accepted yet");
+  expect_cause(p.a, B_ID, "peer_deciding", "did not accept yet");
   expect_cause(p.b, A_ID, "app_deciding", "has not accepted yet");
   (void)expect_event(p.b, SNM_EVENT_SESSION_REQUEST, A_ID);
   CHECK(snm_accept_session_with_user(p.b, A_ID) == 1);

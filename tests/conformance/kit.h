@@ -1,5 +1,5 @@
 /*
- * What every case of the specification is made of: its number and the sentence it proves, on top of the pair of
+ * What every case of the specification is made of: its id and the sentence it proves, on top of the pair of
  * tests/c. A case runs in a process of its own, so it leaves nothing behind and needs no cleaning up.
  */
 #ifndef KIT_H
@@ -15,12 +15,26 @@
 #define RELIABLE SNM_SEND_RELIABLE
 #define OK SNM_RESULT_OK
 
-/* One case: `CASE(12, "what it proves") { ... }`. */
-#define CASE(number, sentence)                            \
-  const char *const promise_##number = sentence;          \
-  const char *const place_##number = __FILE__;            \
-  void case_##number(void);                               \
-  void case_##number(void)
+/* One case: `CASE("12", "what it proves") { ... }`. It lists itself before main begins. */
+#define CASE(id, sentence) CASE_OF(id, sentence, 0, __LINE__)
+
+/* One that waits for ten seconds and more: it starts first, so that nobody waits for it in the end. */
+#define LONG_CASE(id, sentence) CASE_OF(id, sentence, 1, __LINE__)
+
+#define CASE_OF(id, sentence, is_long, line) CASE_AT(id, sentence, is_long, line)
+#define CASE_AT(id, sentence, is_long, line)                              \
+  static void case_##line(void);                                          \
+  static void run_##line(int part) {                                      \
+    (void)part;                                                           \
+    case_##line();                                                        \
+  }                                                                       \
+  __attribute__((constructor)) static void list_##line(void) {            \
+    list_case(id, sentence, __FILE__, run_##line, 0, is_long);            \
+  }                                                                       \
+  static void case_##line(void)
+
+/* Lists a case that is one part of a table; the texts are copied. */
+void list_case(const char *id, const char *sentence, const char *file, void (*run)(int part), int part, int is_long);
 
 /* Waits for a condition for so many milliseconds at most. Bounds are generous: a slow machine is no failure. */
 #define WITHIN(ms, condition)                                     \
@@ -100,6 +114,12 @@ static inline snm_realtime_status status_of(snm_endpoint *endpoint, uint64_t pee
   return status;
 }
 
+/* Everything reliable that was sent to a connected peer has arrived there. */
+static inline void all_delivered(snm_endpoint *endpoint, uint64_t peer) {
+  snm_realtime_status s;
+  WITHIN(20000, (s = status_of(endpoint, peer), s.pending_reliable == 0 && s.send_unacknowledged_reliable == 0));
+}
+
 /* Nothing is to be read on a channel. */
 static inline int empty(snm_endpoint *endpoint, int32_t channel) {
   snm_message *message = NULL;
@@ -138,12 +158,17 @@ static inline uint8_t *some_bytes(uint32_t size, uint32_t seed) {
   return bytes;
 }
 
+/* So many percent of what an endpoint sends is lost. */
+static inline void lose(snm_endpoint *endpoint, double percent) {
+  CHECK(snm_endpoint_set_float(endpoint, SNM_CONFIG_FAKE_PACKET_LOSS_SEND, percent) == OK);
+}
+
 static inline void lose_a_fifth(pair p) {
   int i;
   for (i = 0; i < 2; i++) {
     snm_endpoint *endpoint = i == 0 ? p.a : p.b;
     set_one(endpoint, SNM_CONFIG_FAKE_NETWORK_SEED, 7 + i);
-    CHECK(snm_endpoint_set_float(endpoint, SNM_CONFIG_FAKE_PACKET_LOSS_SEND, 20.0) == OK);
+    lose(endpoint, 20.0);
   }
 }
 

@@ -1,37 +1,57 @@
 /*
- * Runs the sixty cases, each in a process of its own with a time limit, several at a time, and prints the table:
- * number, passed or FAILED, file, sentence. What a failed case said stands below its row. Ends with 1 after a
- * failure. Arguments: numbers of the cases to run instead of all.
+ * Runs the cases, each in a process of its own with a time limit, several at a time, and prints the table:
+ * id, passed or FAILED, file, sentence. What a failed case said stands below its row. Ends with 1 after a
+ * failure. Arguments: ids of the cases to run instead of all; one that ends in "-" means all that begin so.
  */
 #include "kit.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#define SIXTY(X)                                                                                            \
-  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19)  \
-  X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36)     \
-  X(37) X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47) X(48) X(49) X(50) X(51) X(52) X(53)     \
-  X(54) X(55) X(56) X(57) X(58) X(59) X(60)
-
-#define DECLARE(n)                       \
-  extern const char *const promise_##n;  \
-  extern const char *const place_##n;    \
-  void case_##n(void);
-SIXTY(DECLARE)
-
-enum { CASES = 60, AT_A_TIME = 10, LIMIT_SECONDS = 90 };
+enum { MOST_CASES = 400, AT_A_TIME = 10, LIMIT_SECONDS = 90, LONGEST_TEXT = 400 };
 
 typedef struct one {
-  int number;
-  void (*run)(void);
-  const char *promise, *place;
-  int wanted, passed;
+  char id[48], sentence[LONGEST_TEXT];
+  const char *file;
+  void (*run)(int part);
+  int part, is_long, listed, wanted, passed;
   pid_t pid;
   FILE *said;
 } one;
 
-static one cases[CASES];
+static one cases[MOST_CASES];
+static int count;
+
+void list_case(const char *id, const char *sentence, const char *file, void (*run)(int part), int part, int is_long) {
+  one *c = &cases[count];
+  CHECK(count < MOST_CASES && strlen(id) < sizeof(c->id) && strlen(sentence) < sizeof(c->sentence));
+  strcpy(c->id, id);
+  strcpy(c->sentence, sentence);
+  c->file = file;
+  c->run = run;
+  c->part = part;
+  c->is_long = is_long;
+  c->listed = count++;
+}
+
+/* The numbered ones first, then the table of states, the flags, the limits and the info. */
+static int section(const one *c) {
+  static const char order[] = "TFLI";
+  const char *at = strchr(order, c->id[0]);
+  return at == NULL ? 0 : 1 + (int)(at - order);
+}
+
+static int in_order(const void *left, const void *right) {
+  const one *l = left, *r = right;
+  if (section(l) != section(r))
+    return section(l) - section(r);
+  return section(l) == 0 ? atoi(l->id) - atoi(r->id) : l->listed - r->listed;
+}
+
+static int is_asked_for(const one *c, const char *argument) {
+  size_t length = strlen(argument);
+  return length > 0 && argument[length - 1] == '-' ? strncmp(c->id, argument, length) == 0 : strcmp(c->id, argument) == 0;
+}
 
 static void start(one *c) {
   c->said = tmpfile();
@@ -42,9 +62,21 @@ static void start(one *c) {
     CHECK(setpgid(0, 0) == 0);
     CHECK(dup2(fileno(c->said), STDERR_FILENO) >= 0);
     alarm(LIMIT_SECONDS); /* a hang ends by a signal */
-    c->run();
+    c->run(c->part);
     _exit(0);
   }
+}
+
+/* The next one to start: the long ones go first. */
+static one *next_to_start(void) {
+  int n, is_long;
+  for (is_long = 1; is_long >= 0; is_long--) {
+    for (n = 0; n < count; n++) {
+      if (cases[n].wanted && cases[n].pid == 0 && cases[n].is_long == is_long)
+        return &cases[n];
+    }
+  }
+  return NULL;
 }
 
 static void finish(one *c, int status) {
@@ -55,9 +87,9 @@ static void finish(one *c, int status) {
 }
 
 static void report(one *c) {
-  const char *file = strrchr(c->place, '/');
+  const char *file = strrchr(c->file, '/');
   char line[512];
-  printf("%2d | %s | %s | %s\n", c->number, c->passed ? "passed" : "FAILED", file ? file + 1 : c->place, c->promise);
+  printf("%s | %s | %s | %s\n", c->id, c->passed ? "passed" : "FAILED", file ? file + 1 : c->file, c->sentence);
   rewind(c->said);
   while (!c->passed && fgets(line, sizeof(line), c->said) != NULL)
     printf("     %s", line);
@@ -65,39 +97,33 @@ static void report(one *c) {
 }
 
 int main(int argc, char **argv) {
-  int next = 0, running = 0, failed = 0, i, n;
-#define LIST(k)                       \
-  cases[(k) - 1].number = (k);        \
-  cases[(k) - 1].run = case_##k;      \
-  cases[(k) - 1].promise = promise_##k; \
-  cases[(k) - 1].place = place_##k;
-  SIXTY(LIST)
-  for (n = 0; n < CASES; n++) {
+  int running = 0, failed = 0, i, n;
+  qsort(cases, (size_t)count, sizeof(*cases), in_order);
+  for (n = 0; n < count; n++) {
     cases[n].wanted = argc == 1;
     for (i = 1; i < argc; i++)
-      cases[n].wanted |= atoi(argv[i]) == n + 1;
+      cases[n].wanted |= is_asked_for(&cases[n], argv[i]);
   }
   for (;;) {
     int status;
     pid_t pid;
-    for (; next < CASES && running < AT_A_TIME; next++) {
-      if (cases[next].wanted) {
-        start(&cases[next]);
-        running++;
-      }
+    one *next;
+    while (running < AT_A_TIME && (next = next_to_start()) != NULL) {
+      start(next);
+      running++;
     }
     if (running == 0)
       break;
     pid = wait(&status);
     CHECK(pid > 0);
-    for (n = 0; n < CASES; n++) {
+    for (n = 0; n < count; n++) {
       if (cases[n].pid == pid) {
         finish(&cases[n], status);
         running--;
       }
     }
   }
-  for (n = 0; n < CASES; n++) {
+  for (n = 0; n < count; n++) {
     if (cases[n].wanted) {
       report(&cases[n]);
       failed += !cases[n].passed;

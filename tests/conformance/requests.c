@@ -1,7 +1,7 @@
 /* Requests and accept: cases 1 to 18. */
 #include "kit.h"
 
-CASE(1, "A sends to B: the send is OK, B gets exactly one request naming A, A gets no event") {
+CASE("1", "A sends to B: the send is OK, B gets exactly one request naming A, A gets no event") {
   pair p = make_pair();
   CHECK(send_text(p.a, B_ID, "x", RELIABLE, 0) == OK);
   (void)expect_event(p.b, SNM_EVENT_SESSION_REQUEST, A_ID);
@@ -9,14 +9,14 @@ CASE(1, "A sends to B: the send is OK, B gets exactly one request naming A, A ge
   CHECK(no_event(p.a));
 }
 
-CASE(2, "Before B accepts it reads nothing, and both sides are connecting (1)") {
+CASE("2", "Before B accepts it reads nothing, and both sides are connecting (1)") {
   pair p = make_pair();
   ask(p);
   CHECK(empty(p.b, 0));
   CHECK(state_of(p.b, A_ID) == 1 && state_of(p.a, B_ID) == 1);
 }
 
-CASE(3, "B accepts: true, and the message arrives whole, on its channel, reliable") {
+CASE("3", "B accepts: true, and the message arrives whole, on its channel, reliable") {
   pair p = make_pair();
   snm_message *message;
   ask(p);
@@ -26,7 +26,7 @@ CASE(3, "B accepts: true, and the message arrives whole, on its channel, reliabl
   CHECK(message->flags == RELIABLE && message->channel == 0);
 }
 
-CASE(4, "B accepts again: true, no event, still connected") {
+CASE("4", "B accepts again: true, no event, still connected") {
   pair p = connected_pair();
   CHECK(snm_accept_session_with_user(p.b, A_ID) == 1);
   expect_quiet(p.b, 300);
@@ -34,7 +34,7 @@ CASE(4, "B accepts again: true, no event, still connected") {
   CHECK(state_of(p.b, A_ID) == 3 && state_of(p.a, B_ID) == 3);
 }
 
-CASE(5, "Accepting who never asked: false, no session, no event, and nothing is accepted in advance") {
+CASE("5", "Accepting who never asked: false, no session, no event, and nothing is accepted in advance") {
   pair p = make_pair();
   CHECK(snm_accept_session_with_user(p.b, A_ID) == 0);
   CHECK(state_of(p.b, A_ID) == 0);
@@ -44,7 +44,7 @@ CASE(5, "Accepting who never asked: false, no session, no event, and nothing is 
   CHECK(state_of(p.b, A_ID) == 1 && empty(p.b, 0));
 }
 
-CASE(6, "B answers a request by sending: that accepts, both messages arrive, A gets no request") {
+CASE("6", "B answers a request by sending: that accepts, both messages arrive, A gets no request") {
   pair p = make_pair();
   ask(p);
   CHECK(send_text(p.b, A_ID, "y", RELIABLE, 0) == OK);
@@ -53,7 +53,7 @@ CASE(6, "B answers a request by sending: that accepts, both messages arrive, A g
   expect_quiet(p.a, 300);
 }
 
-CASE(7, "A and B send to each other at once: both messages arrive, both connected, no event on either side") {
+CASE("7", "A and B send to each other at once: both messages arrive, both connected, no event on either side") {
   pair p = make_pair();
   CHECK(send_text(p.a, B_ID, "from a", RELIABLE, 0) == OK);
   CHECK(send_text(p.b, A_ID, "from b", RELIABLE, 0) == OK);
@@ -64,7 +64,7 @@ CASE(7, "A and B send to each other at once: both messages arrive, both connecte
   CHECK(no_event(p.b));
 }
 
-CASE(8, "100 reliable messages queued before the accept arrive after it, in order, none twice") {
+CASE("8", "100 reliable messages queued before the accept arrive after it, in order, none twice") {
   pair p = make_pair();
   uint32_t i;
   for (i = 0; i < 100; i++)
@@ -76,7 +76,7 @@ CASE(8, "100 reliable messages queued before the accept arrive after it, in orde
   CHECK(empty(p.b, 0));
 }
 
-CASE(9, "Unreliable messages queued before the accept all arrive, as reliable ones") {
+CASE("9", "Unreliable messages queued before the accept all arrive, as reliable ones") {
   pair p = make_pair();
   uint32_t i;
   for (i = 0; i < 3; i++)
@@ -89,7 +89,7 @@ CASE(9, "Unreliable messages queued before the accept all arrive, as reliable on
   }
 }
 
-CASE(10, "The queue before the accept is full at 524288 bytes (25); what was taken arrives after it") {
+CASE("10", "The queue before the accept is full at 524288 bytes (25); what was taken arrives after it") {
   pair p = make_pair();
   uint8_t kilobyte[1024] = { 0 };
   snm_result answer;
@@ -112,31 +112,34 @@ CASE(10, "The queue before the accept is full at 524288 bytes (25); what was tak
   }
 }
 
-CASE(11, "While A goes on asking, B gets the request again at most 6 s apart and never twice within a second") {
+LONG_CASE("11", "While A sends every second and its request lives, B gets the request again at most 6 s apart, never twice within a second") {
   pair p = make_pair();
-  int64_t end = snm_time_now() + 13000000, send_at_time = 0, last = 0;
+  int64_t sent_at = 0, looked_at = 0, told_before = 0, told_after = 0;
   int requests = 0;
-  set_both(p, SNM_CONFIG_TIMEOUT_INITIAL, 60000);
-  while (snm_time_now() < end) {
+  while (state_of(p.a, B_ID) != 5) { /* TIMEOUT_INITIAL: ten seconds */
     snm_event event = SNM_EVENT_INIT;
-    if (snm_time_now() >= send_at_time) {
-      CHECK(send_text(p.a, B_ID, "x", RELIABLE, 0) == OK);
-      send_at_time = snm_time_now() + 1000000;
-    }
-    if (snm_poll_event(p.b, &event) == 1) {
-      int64_t now = snm_time_now();
+    int told = snm_poll_event(p.b, &event);
+    int64_t now = snm_time_now();
+    if (told) {
       CHECK(event.type == SNM_EVENT_SESSION_REQUEST && event.remote_steam_id == A_ID);
-      CHECK(requests == 0 || now - last >= 1000000);
-      CHECK(requests == 0 || now - last <= 6000000 + 1500000); /* and a slow machine */
-      last = now;
+      /* It came between the last look and this one: a test that was not run for a while proves nothing wrong. */
+      CHECK(requests == 0 || (looked_at - told_after <= 6000000 && now - told_before >= 1000000));
+      told_before = looked_at;
+      told_after = now;
       requests++;
+    }
+    looked_at = now;
+    if (now - sent_at >= 1000000) {
+      snm_result answer = send_text(p.a, B_ID, "x", RELIABLE, 0);
+      CHECK(answer == OK || (answer == SNM_RESULT_NO_CONNECTION && state_of(p.a, B_ID) == 5));
+      sent_at = now;
     }
     rest(5);
   }
-  CHECK(requests >= 2 && requests <= 13);
+  CHECK(requests >= 2 && requests <= 10);
 }
 
-CASE(12, "B pending from A: B closes; that is true, B has no session, A gets failed (state 4, reason 1001) and info 4") {
+CASE("12", "B pending from A: B closes; that is true, B has no session, A gets failed (state 4, reason 1001) and info 4") {
   pair p = make_pair();
   snm_event event;
   ask(p);
@@ -148,7 +151,7 @@ CASE(12, "B pending from A: B closes; that is true, B has no session, A gets fai
   CHECK(no_event(p.b));
 }
 
-CASE(13, "B ignores the request: after TIMEOUT_INITIAL A gets failed (5, 5003), and info says the same") {
+CASE("13", "B ignores the request: after TIMEOUT_INITIAL A gets failed (5, 5003), and info says the same") {
   pair p = impatient_pair();
   int64_t began = snm_time_now(), took;
   snm_event event;
@@ -160,24 +163,24 @@ CASE(13, "B ignores the request: after TIMEOUT_INITIAL A gets failed (5, 5003), 
   CHECK(state_of(p.a, B_ID) == 5 && end_reason(p.a, B_ID) == 5003);
 }
 
-CASE(14, "Who ignores a request gets no failed event, and its session is gone by itself") {
+CASE("14", "Who ignores a request gets no failed event, and its session is gone by itself") {
   pair p = impatient_pair();
   ask(p);
   WITHIN(15000, no_event(p.b) && state_of(p.b, A_ID) == 0);
   expect_quiet(p.b, 500);
 }
 
-CASE(15, "A closes before B accepts: the request disappears at B and its accept is false") {
+CASE("15", "A closes before B accepts: within 2 s the request is gone at B and its accept is false") {
   pair p = make_pair();
   ask(p);
   CHECK(snm_close_session_with_user(p.a, B_ID) == 1);
-  WITHIN(4000, state_of(p.b, A_ID) == 0);
+  WITHIN(2000, state_of(p.b, A_ID) == 0);
   CHECK(snm_accept_session_with_user(p.b, A_ID) == 0);
   expect_quiet(p.a, 300);
   CHECK(no_event(p.b));
 }
 
-CASE(16, "A sends to who is not there: OK at first, then failed with state 5 and a reason of 4000 to 5999") {
+CASE("16", "A sends to who is not there: OK at first, then failed with state 5 and a reason of 4000 to 5999") {
   pair p = impatient_pair();
   snm_event event;
   CHECK(send_text(p.a, NOBODY_ID, "x", RELIABLE, 0) == OK);
@@ -191,7 +194,7 @@ CASE(16, "A sends to who is not there: OK at first, then failed with state 5 and
   CHECK(no_event(p.b));
 }
 
-CASE(17, "A and C ask before B looks: two requests, one of each") {
+CASE("17", "A and C ask before B looks: two requests, one of each") {
   pair p = make_pair();
   snm_endpoint *c = third_party(p);
   snm_event first = SNM_EVENT_INIT, second = SNM_EVENT_INIT;
@@ -203,7 +206,7 @@ CASE(17, "A and C ask before B looks: two requests, one of each") {
   CHECK(no_event(p.b));
 }
 
-CASE(18, "B accepts A while C waits: only A is connected, nothing of C's is delivered") {
+CASE("18", "B accepts A while C waits: only A is connected, nothing of C's is delivered") {
   pair p = make_pair();
   snm_endpoint *c = third_party(p);
   CHECK(send_text(p.a, B_ID, "x", RELIABLE, 0) == OK && send_text(c, B_ID, "z", RELIABLE, 0) == OK);

@@ -4,20 +4,20 @@
 
 enum { LARGEST = 524288 };
 
-CASE(19, "Sending to the invalid identity answers 8 and begins no session") {
+CASE("19", "Sending to the invalid identity answers 8 and begins no session") {
   pair p = make_pair();
   CHECK(send_text(p.a, 0, "x", RELIABLE, 0) == SNM_RESULT_INVALID_PARAM);
   CHECK(state_of(p.a, 0) == 0);
 }
 
-CASE(20, "524289 bytes answer 8 and begin no session") {
+CASE("20", "524289 bytes answer 8 and begin no session") {
   pair p = make_pair();
   uint8_t *bytes = some_bytes(LARGEST + 1, 1);
   CHECK(snm_send_message_to_user(p.a, B_ID, bytes, LARGEST + 1, RELIABLE, 0) == SNM_RESULT_INVALID_PARAM);
   CHECK(state_of(p.a, B_ID) == 0);
 }
 
-CASE(21, "On an empty queue 524283 bytes, and 524288, are taken and arrive whole") {
+CASE("21", "On an empty queue 524283 bytes, and 524288, are taken and arrive whole") {
   pair p = connected_pair();
   uint8_t *bytes = some_bytes(LARGEST, 1);
   uint32_t size;
@@ -30,7 +30,7 @@ CASE(21, "On an empty queue 524283 bytes, and 524288, are taken and arrive whole
   }
 }
 
-CASE(22, "An empty message is a message, reliable and unreliable") {
+CASE("22", "An empty message is a message, reliable and unreliable") {
   pair p = connected_pair();
   int32_t flags;
   for (flags = 0; flags <= RELIABLE; flags += RELIABLE) {
@@ -83,15 +83,15 @@ static void is_numbered(const snm_message *message, uint32_t number, const uint8
   CHECK(message->identity == A_ID && message->connection == 0 && message->channel == 5);
 }
 
-CASE(23, "1000 reliable messages of 0 to 4000 bytes arrive once, in order, byte for byte") {
+CASE("23", "1000 reliable messages of 0 to 4000 bytes arrive once, in order, byte for byte") {
   thousand(is_whole);
 }
 
-CASE(24, "Message numbers count from 1 on a channel; identity is the sender's, connection 0") {
+CASE("24", "Message numbers count from 1 on a channel; identity is the sender's, connection 0") {
   thousand(is_numbered);
 }
 
-CASE(25, "16495 unreliable bytes arrive unreliable; 16496 arrive as well") {
+CASE("25", "16495 unreliable bytes arrive unreliable; 16496 arrive as well") {
   pair p = connected_pair();
   uint8_t *bytes = some_bytes(16496, 3);
   uint32_t size;
@@ -104,7 +104,7 @@ CASE(25, "16495 unreliable bytes arrive unreliable; 16496 arrive as well") {
   }
 }
 
-CASE(26, "With a fifth of the packets lost, 500 reliable messages arrive, in order") {
+CASE("26", "With a fifth of the packets lost, 500 reliable messages arrive, in order") {
   pair p = connected_pair();
   uint32_t i;
   lose_a_fifth(p);
@@ -113,7 +113,7 @@ CASE(26, "With a fifth of the packets lost, 500 reliable messages arrive, in ord
   expect_numbers(p.b, 1, 0, 500);
 }
 
-CASE(27, "With a fifth of the packets lost, 60 to 95 of 100 unreliable messages arrive, none twice, none corrupted") {
+CASE("27", "With a fifth of the packets lost, 60 to 95 of 100 unreliable messages arrive, none twice, none corrupted") {
   pair p = connected_pair();
   uint8_t *bytes = some_bytes(100, 5), seen[500] = { 0 };
   uint32_t sent = 0, got = 0;
@@ -141,7 +141,7 @@ CASE(27, "With a fifth of the packets lost, 60 to 95 of 100 unreliable messages 
   CHECK(sent == 500 && got >= 300 && got <= 475);
 }
 
-CASE(28, "A flood ends in 25; after a pause sends are OK again, and nothing that was OK is missing") {
+CASE("28", "A flood ends in 25; after a pause sends are OK again, and nothing that was OK is missing") {
   pair p = connected_pair();
   uint8_t *bytes = some_bytes(65536, 5);
   uint32_t taken = 0, got;
@@ -162,7 +162,7 @@ CASE(28, "A flood ends in 25; after a pause sends are OK again, and nothing that
   expect_numbers(p.b, 1, 7, 1);
 }
 
-CASE(29, "NoDelay behind more than a second of queue answers 41 and is not delivered") {
+CASE("29", "NoDelay behind more than a second of queue answers 41 and is not delivered") {
   pair p = connected_pair();
   uint8_t *bytes = some_bytes(300000, 5);
   snm_message *message;
@@ -176,7 +176,7 @@ CASE(29, "NoDelay behind more than a second of queue answers 41 and is not deliv
   CHECK(empty(p.b, 2));
 }
 
-CASE(30, "NoDelay before the connection stands answers 41 and is not delivered") {
+CASE("30", "NoDelay before the connection stands answers 41 and is not delivered") {
   pair p = make_pair();
   ask(p);
   CHECK(send_text(p.a, B_ID, "now", SNM_SEND_NO_DELAY | SNM_SEND_NO_NAGLE, 2) == SNM_RESULT_IGNORED);
@@ -206,7 +206,7 @@ static int64_t ten_took(pair p, int32_t last_flags) {
   return best;
 }
 
-CASE(31, "Nagle: small messages wait NAGLE_TIME for company and no longer; NoNagle on the last sends all at once") {
+CASE("31", "Nagle: small messages wait NAGLE_TIME for company and no longer; NoNagle on the last sends all at once") {
   pair p = connected_pair();
   int64_t patient, hasty;
   set_one(p.a, SNM_CONFIG_NAGLE_TIME, 20000);
@@ -233,15 +233,15 @@ static void bits_change_nothing(int32_t bits) {
   CHECK(state_of(p.a, B_ID) == 3 && no_event(p.a) && no_event(p.b));
 }
 
-CASE(32, "UseCurrentThread (16) changes neither result nor delivery") {
+CASE("32", "UseCurrentThread (16) changes neither result nor delivery") {
   bits_change_nothing(SNM_SEND_USE_CURRENT_THREAD);
 }
 
-CASE(33, "AutoRestartBrokenSession (32) changes nothing on a healthy session") {
+CASE("33", "AutoRestartBrokenSession (32) changes nothing on a healthy session") {
   bits_change_nothing(SNM_SEND_AUTO_RESTART_BROKEN_SESSION);
 }
 
-CASE(34, "Undefined bits count as 0 and do not reach the receiver") {
+CASE("34", "Undefined bits count as 0 and do not reach the receiver") {
   bits_change_nothing(64 | 128);
 }
 
@@ -260,7 +260,7 @@ static void *send_500(void *argument) {
   return NULL;
 }
 
-CASE(35, "Two threads send 500 messages each on two channels: all arrive, each channel in its order") {
+CASE("35", "Two threads send 500 messages each on two channels: all arrive, each channel in its order") {
   pair p = connected_pair();
   sender s[2];
   int i;

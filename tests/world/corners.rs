@@ -1,13 +1,13 @@
 //! Corners that are easily got wrong: limits that meet, packets that overtake, peers that do not play along.
 
-use crate::app::{CLOSED_BY_PEER, CONNECTED, RELIABLE, UNRELIABLE, ms, secs};
+use crate::app::{CLOSED_BY_PEER, CONNECTED, GREETING, NONE, PROBLEM_LOCALLY, RELIABLE, UNRELIABLE, ms, secs};
 use crate::sim::World;
 use std::sync::Arc;
 use steamnetmsg::drops::DropCounts;
-use steamnetmsg::endpoint::SendError;
 use steamnetmsg::endpoint::config::Value;
 use steamnetmsg::endpoint::lanes::{Outgoing, PeerCell, charge};
 use steamnetmsg::endpoint::mailbox::{Limits, Mailbox, Origin, SessionKey};
+use steamnetmsg::endpoint::{SendError, SessionStatus};
 use steamnetmsg::ids::{Channel, SteamId};
 use steamnetmsg::path::Paths;
 use steamnetmsg::settings::Settings;
@@ -328,4 +328,43 @@ fn a_full_table_of_requests_does_not_wipe_a_failure() {
     w.send(b, a, 0, RELIABLE, b"x").unwrap();
     w.run(secs(1));
     assert_eq!(w.state(a, b), 5, "b's request was turned away, the failure stands");
+}
+
+#[test]
+fn a_channel_stays_open_when_the_connection_fails() {
+    let mut w = World::new(1);
+    let (a, b) = w.connected_pair();
+    w.send(b, a, 3, RELIABLE, b"unread").unwrap();
+    w.run(secs(1));
+    w.kill(b);
+    w.wait("the failure is told", secs(20), |w| !w.failures(a, b).is_empty());
+    assert!(!w.close_channel(a, b, 99), "never used");
+    assert!(w.close_channel(a, b, 3));
+    assert!(w.receive(a, 3).is_empty(), "its unread messages are gone");
+    assert!(!w.close_channel(a, b, 3), "closed already");
+    assert_eq!(w.state(a, b), PROBLEM_LOCALLY, "another is open: it stays failed");
+    assert!(w.close_channel(a, b, GREETING));
+    assert_eq!(w.state(a, b), NONE, "the last one ends it");
+}
+
+#[test]
+fn the_ping_is_unknown_until_the_session_stands_and_kept_when_it_fails() {
+    let mut w = World::new(1);
+    let (a, b) = w.pair();
+    w.send(a, b, 0, RELIABLE, b"hi").unwrap();
+    w.wait("the request is there", secs(2), |w| !w.requests(b, a).is_empty());
+    w.run(ms(500));
+    assert_eq!((w.state(a, b), w.status(a, b).ping), (1, -1), "the handshake knows it, the app does not");
+    assert!(w.accept(b, a));
+    w.wait("it stands", secs(2), |w| w.state(a, b) == CONNECTED);
+    for _ in 0..100 {
+        w.send(b, a, 0, RELIABLE, b"talk").unwrap();
+        w.run(ms(100));
+    }
+    w.kill(b);
+    w.wait("the failure is told", secs(20), |w| !w.failures(a, b).is_empty());
+    let then = SessionStatus { max_jitter: -1, ..w.status(a, b) }; // that one is told once
+    assert!(then.ping > 0 && then.packets_out_per_second > 0.0, "{then:?}");
+    w.run(secs(60));
+    assert_eq!(w.status(a, b), then);
 }

@@ -8,6 +8,8 @@ mod app;
 mod sim;
 mod traffic;
 
+mod anew;
+mod bounds;
 mod channels;
 mod closing;
 mod corners;
@@ -15,15 +17,22 @@ mod delivery;
 mod diagnosis;
 mod failing;
 mod flow;
+mod flushing;
+mod gap;
 mod hostile;
+mod identity;
 mod idling;
 mod laws;
 mod meeting;
 mod moving;
 mod nagle;
+mod ourselves;
 mod paper;
+mod quick;
 mod requests;
 mod strangers;
+mod timers;
+mod unheard;
 mod unreliable;
 
 /// How many seeds a law over seeds tries.

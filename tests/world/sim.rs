@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use steamnetmsg::endpoint::Endpoint;
 use steamnetmsg::endpoint::config::Config;
 use steamnetmsg::endpoint::events::Event;
-use steamnetmsg::endpoint::faults::{Dice, Direction, FaultSettings, Link};
+use steamnetmsg::endpoint::faults::{Dice, Direction, Link};
 use steamnetmsg::ids::{AppId, SteamId};
 use steamnetmsg::machine::{Datagram, Machine, TransmitBuf};
 use steamnetmsg::settings::Settings;
@@ -119,12 +119,8 @@ impl World {
             steam_id: SteamId(steam_id),
             app_id: AppId(480),
             bind: vec![address],
-            identity_seed: None,
-            callbacks_on_poll_thread: false,
-            poll_group: -1,
-            max_pending_requests: 64,
-            faults: FaultSettings::default(),
             settings: Settings { allow_without_auth: true, ..Settings::default() },
+            ..Config::new()
         };
         tweak(&mut config);
         let address = config.bind[0];
