@@ -1,7 +1,7 @@
 //! Why a session is where it is: one cause, one sentence, and the numbers from which it follows.
 //!
 //! Where several causes hold, the one nearest to the wire is named: who hears nothing need not be told that his
-//! messages wait. Nothing here changes anything.
+//! messages wait. What it says changes nothing.
 
 use super::cause::Cause;
 use super::dial::{Dial, Hinted};
@@ -11,6 +11,7 @@ use super::opening::Opening;
 use super::{Ending, Session, State};
 use crate::time::{Duration, Instant};
 use crate::transport::Transport;
+use std::net::SocketAddr;
 
 /// A refusal of the operating system to send counts for so long.
 const SEND_ERROR_COUNTS: Duration = Duration::from_secs(3);
@@ -73,6 +74,18 @@ impl Ending {
 }
 
 impl Session {
+    /// The operating system refuses to send to `remote` for now: remembered for the diagnosis, if it concerns us.
+    pub fn handle_send_error(&mut self, now: Instant, remote: SocketAddr) {
+        let ours = match &self.state {
+            State::Opening(opening) => opening.talks_to(remote),
+            State::Connected(live) => live.connection.paths.active() == remote,
+            _ => false,
+        };
+        if ours {
+            self.unsent.note(now);
+        }
+    }
+
     /// Why it is where it is. `unread`: bytes and messages that arrived and wait for the app, if that is known.
     pub fn diagnose(&self, now: Instant, unread: Option<(u64, u64)>) -> Diagnosis {
         match &self.state {

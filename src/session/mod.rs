@@ -574,18 +574,6 @@ impl Session {
         }
     }
 
-    /// The operating system refuses to send to `remote` for now: remembered for the diagnosis, if it concerns us.
-    pub fn handle_send_error(&mut self, now: Instant, remote: SocketAddr) {
-        let ours = match &self.state {
-            State::Opening(opening) => opening.talks_to(remote),
-            State::Connected(live) => live.connection.paths.active() == remote,
-            _ => false,
-        };
-        if ours {
-            self.unsent.note(now);
-        }
-    }
-
     /// For people: how far it has come.
     pub fn phase(&self) -> &'static str {
         match &self.state {

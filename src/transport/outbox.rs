@@ -158,11 +158,6 @@ impl Outbox {
         self.packet_room = bytes;
     }
 
-    /// Has this channel been sent on?
-    pub fn knows(&self, channel: Channel) -> bool {
-        self.slots.contains_key(&channel)
-    }
-
     /// So many channels were sent on.
     pub fn channel_count(&self) -> usize {
         self.channels.len()
@@ -177,7 +172,7 @@ impl Outbox {
 
     /// Is there room for one more channel?
     pub fn has_room_for(&self, channel: Channel) -> bool {
-        self.channels.len() < MAX_CHANNELS || self.knows(channel)
+        self.channels.len() < MAX_CHANNELS || self.slots.contains_key(&channel)
     }
 
     /// Queues a message whose room is reserved in the cell. `priority` counts for a new channel.
