@@ -73,7 +73,8 @@ static void the_app_decides_reads_and_closes(void) {
     nap(p.a);
   }
   expect_cause(p.b, A_ID, "app_not_reading", "not read here");
-  while (!is_cause(p.a, B_ID, "connected", "")) {
+  while (!is_cause(p.a, B_ID, "connected", "") || strstr(json, "\"pending_reliable\":0,") == NULL ||
+         strstr(json, "\"unacknowledged\":0,") == NULL) {
     read_what_is_there(p.b);
     nap(p.b);
   }
