@@ -59,6 +59,9 @@ class Conversation:
                 self.finish(packet)
             case reader.Data():
                 self.data(who, packet, data)
+            case reader.Reset():  # somebody was late, and the other has forgotten
+                side = self.sides[who]
+                assert packet == reader.Reset(side.connection, keys.reset_token(side.seed, side.connection))
             case _:
                 raise AssertionError(f"nobody had a reason for {packet}")
 
