@@ -22,8 +22,8 @@ SYSTEM_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl
 STAGE    := $(CURDIR)/build/stage
 EXAMPLES := $(CURDIR)/build/examples
 
-.PHONY: all lib stage examples demo test check-format check-lint test-rust test-examples test-packaging test-capture \
-        install uninstall clean help
+.PHONY: all lib stage examples demo test check-format check-lint test-rust test-wire test-examples test-packaging \
+        test-capture install uninstall clean help
 
 all: examples ## the library (release) and the C examples
 
@@ -44,7 +44,7 @@ demo: ## two chats and a file over a bad line, in the terminal
 	@$(CHECK) "the library and the examples are built" $(MAKE) examples
 	@tools/demo.sh $(EXAMPLES)
 
-test: check-format check-lint test-rust test-examples test-packaging test-capture ## every test (-k: also after a failure)
+test: check-format check-lint test-rust test-wire test-examples test-packaging test-capture ## every test (-k: also after a failure)
 
 check-format:
 	@tools/ensure.sh cargo
@@ -57,6 +57,10 @@ check-lint:
 test-rust:
 	@tools/ensure.sh cargo cc g++ readelf gcc-m32
 	cargo test --workspace --locked --no-fail-fast
+
+test-wire:
+	@tools/ensure.sh cargo cc python3 python3-venv
+	tests/wire.sh
 
 test-examples: examples
 	tests/examples.sh $(EXAMPLES)

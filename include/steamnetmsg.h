@@ -680,7 +680,9 @@ snm_result SNM_CALL snm_add_peer_address(snm_endpoint *endpoint, uint64_t remote
 snm_result SNM_CALL snm_remove_peer_address(snm_endpoint *endpoint, uint64_t remote_steam_id);
 
 /**
- * Explains, as JSON for people and logs, why the session with a user is as it is.
+ * Explains, as JSON, why the session with a user is where it is, or why there is none: "cause" is a word that never
+ * changes, "why" a sentence, "advice" what to do, "evidence" numbers. docs/diagnosis.md lists all causes; the rest
+ * is for people and logs.
  *
  * Returns the length of the JSON, without its NUL, and writes it only if it fits into out_size bytes with
  * its NUL; so call it with NULL and 0 first, or with a few KiB. 0: bad argument, or no endpoint. Any thread;

@@ -102,6 +102,11 @@ fn two_endpoints_hold_a_conversation() {
 }
 
 #[test]
+fn a_session_says_why_it_is_where_it_is() {
+    run("diagnosis");
+}
+
+#[test]
 fn events_come_by_callback_and_by_poll() {
     run("events");
 }

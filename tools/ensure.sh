@@ -16,6 +16,11 @@ compiles_for_32_bit() {
     [ "$(uname -m)" != x86_64 ] || echo '#include <stdint.h>' | gcc -m32 -fsyntax-only -xc - 2>/dev/null
 }
 
+# Nor is python3-venv: Debian's Python cannot make environments without it.
+makes_python_environments() {
+    python3 -m ensurepip --version >/dev/null 2>&1
+}
+
 missing=()
 for command in "$@"; do
     if [ "$command" = cargo ]; then
@@ -26,6 +31,8 @@ for command in "$@"; do
         }
     elif [ "$command" = gcc-m32 ]; then
         compiles_for_32_bit || missing+=(gcc-multilib)
+    elif [ "$command" = python3-venv ]; then
+        makes_python_environments || missing+=(python3-venv)
     elif ! command -v "$command" >/dev/null; then
         missing+=("$(package_of "$command")")
     fi

@@ -3,6 +3,8 @@
 use super::Endpoint;
 use crate::ids::SteamId;
 use crate::session::Session;
+use crate::session::cause::Cause;
+use crate::session::diagnosis::Diagnosis;
 use crate::session::trust::Standing;
 use crate::time::Instant;
 use serde_json::json;
@@ -72,7 +74,7 @@ impl Endpoint {
         let status = status_of(session, now);
         let address = session.address();
         let ending = session.ending().cloned();
-        let (phase, _) = session.explain();
+        let phase = session.phase();
         let mut flags = if certified(session) { 0 } else { UNAUTHENTICATED };
         if address.is_some_and(is_near) {
             flags |= FAST;
@@ -132,7 +134,30 @@ impl Endpoint {
             None => serde_json::Value::Null,
             Some(session) => explain_session(session, now),
         };
+        let Diagnosis { cause, why, evidence } = self.diagnose(now, peer);
+        all["cause"] = cause.word().into();
+        all["why"] = why.into();
+        all["advice"] = cause.advice().into();
+        let evidence = evidence.into_iter().map(|(field, n)| (field.to_owned(), serde_json::Value::from(n)));
+        all["evidence"] = serde_json::Value::Object(evidence.collect());
+        all["evidence"]["known_addresses"] = addresses.len().into();
+        if let Some((ending, at)) = self.past.of(peer) {
+            let Diagnosis { cause, why, .. } = ending.diagnose(now, at);
+            all["previous"] = json!({ "cause": cause.word(), "why": why, "end_reason": ending.reason });
+        }
         all.to_string()
+    }
+
+    /// Why the session with `peer` is where it is, or why there is none.
+    pub fn diagnose(&self, now: Instant, peer: SteamId) -> Diagnosis {
+        let slot = self.by_peer.get(&peer).and_then(|slot| self.slots.get(*slot)).and_then(Option::as_ref);
+        let nothing = |cause: Cause| Diagnosis { cause, why: cause.meaning().to_owned(), evidence: Vec::new() };
+        match (slot, self.past.of(peer)) {
+            _ if peer == self.config().steam_id && self.loopback.is_some() => nothing(Cause::Loopback),
+            (Some(slot), _) => slot.session.diagnose(now, Some(self.mailbox.unread_of(slot.key))),
+            (None, Some((ending, at))) => ending.diagnose(now, at),
+            (None, None) => nothing(Cause::NoSession),
+        }
     }
 }
 
@@ -141,9 +166,7 @@ fn certified(session: &Session) -> bool {
 }
 
 fn explain_session(session: &Session, now: Instant) -> serde_json::Value {
-    let (phase, detail) = session.explain();
-    let mut all =
-        json!({ "phase": phase, "state": session.state(), "detail": detail, "certified": certified(session) });
+    let mut all = json!({ "phase": session.phase(), "state": session.state(), "certified": certified(session) });
     if let Some(address) = session.address() {
         all["path"] = json!({
             "remote": address.to_string(),

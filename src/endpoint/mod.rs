@@ -13,6 +13,7 @@ mod incoming;
 pub mod lanes;
 mod loopback;
 pub mod mailbox;
+mod past;
 mod strangers;
 mod table;
 mod tuning;
@@ -38,6 +39,7 @@ use faults::Link;
 use lanes::{Outgoing, PeerTable, charge};
 use loopback::Loopback;
 use mailbox::{Mailbox, SessionKey};
+use past::Past;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,6 +107,7 @@ pub struct Endpoint {
     mailbox: Arc<Mailbox>,
     peers: Arc<PeerTable>,
     events: Events,
+    past: Past,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     by_peer: BTreeMap<SteamId, usize>,
@@ -185,6 +188,7 @@ impl Endpoint {
             mailbox: Arc::default(),
             peers: Arc::default(),
             events: Events::default(),
+            past: Past::default(),
             slots: Vec::new(),
             free: Vec::new(),
             by_peer: BTreeMap::new(),
@@ -465,8 +469,12 @@ impl Endpoint {
     }
 
     /// The socket refused a datagram to `remote` for good (host or network unreachable). Nobody is
-    /// believed for that: the network may come back, and the session's own time-outs decide.
-    pub fn handle_send_error(&mut self, _now: Instant, _remote: SocketAddr) {}
+    /// believed for that: the network may come back, and the session's own time-outs decide. It is told to who
+    /// asks why nothing comes.
+    pub fn handle_send_error(&mut self, now: Instant, remote: SocketAddr) {
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        self.slots.iter_mut().flatten().for_each(|slot| slot.session.handle_send_error(now, remote));
+    }
 
     /// The next event for the app.
     pub fn poll_event(&mut self) -> Option<Event> {

@@ -6,6 +6,7 @@ use super::mailbox::{Limits, Origin, SessionKey};
 use super::{Endpoint, lanes};
 use crate::drops::Dropped;
 use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
+use crate::session::cause::Cause;
 use crate::session::farewell::Farewell;
 use crate::session::newcomer::Newcomer;
 use crate::session::trust::Refusal;
@@ -21,7 +22,7 @@ const MAX_FAREWELLS: usize = 1_024;
 /// A session and what the endpoint notes of it.
 pub(super) struct Slot {
     pub(super) session: Session,
-    key: SessionKey,
+    pub(super) key: SessionKey,
     routed: [Option<ConnectionId>; 2],
     reset: Option<[u8; 16]>,
     /// Closed by the app, still delivering until then (CLOSE_FLUSH).
@@ -157,7 +158,7 @@ impl Endpoint {
         let settings = *session.settings();
         let mut allowed = addresses.iter().filter(|a| local.trust.may_dial(&settings, **a)).peekable();
         if allowed.peek().is_none() && !addresses.is_empty() {
-            session.fail(now, 5, reason::BAD_CERT, NOT_ADMITTED);
+            session.fail(now, Cause::AuthRequiredHere, NOT_ADMITTED);
             return;
         }
         allowed.for_each(|a| session.add_address(*a));
@@ -287,7 +288,11 @@ impl Endpoint {
 
     fn end_slot(&mut self, now: Instant, slot: usize) {
         if let Some(session) = self.session_mut(slot) {
+            let peer = session.peer();
+            let closed = ending_by(Cause::ClosedHere, 0, "");
+            let ending = session.ending().cloned().unwrap_or(closed);
             session.close(now, reason::CLOSED, "CloseSessionWithUser");
+            self.past.note(now, peer, ending);
         }
         self.carry_on_farewell(now, slot);
         self.remove(slot);
@@ -394,9 +399,13 @@ impl Endpoint {
         let flushing = entry.flushing_until.is_some();
         match outcome {
             Outcome::Requested => self.events.push(Event::SessionRequest { from: peer }, &mut self.drops),
-            Outcome::Failed(_) if flushing => self.remove(slot),
+            Outcome::Failed(ending) if flushing => {
+                self.past.note(now, peer, ending);
+                self.remove(slot);
+            }
             Outcome::Failed(ending) => self.tell_failure(peer, ending),
-            Outcome::Ended => {
+            Outcome::Ended(ending) => {
+                self.past.note(now, peer, ending);
                 if !flushing {
                     self.events.withdraw_request(peer);
                 }
@@ -413,11 +422,13 @@ impl Endpoint {
                 if !self.session(slot).is_some_and(Session::is_opening) {
                     self.remove(slot);
                 }
+                let lost = if lost_data { "; what it had not acknowledged is lost" } else { "" };
+                let ending = ending_by(Cause::PeerRestarted, 5, &format!("The peer was restarted{lost}"));
+                self.past.note(now, peer, ending.clone());
                 if lost_data && !flushing {
-                    let text = "The peer was restarted; what it had not acknowledged is lost".to_owned();
-                    self.tell_failure(peer, Ending { state: 5, reason: reason::NO_CONNECTION, text });
+                    self.tell_failure(peer, ending);
                 }
-                if let Err(why) = self.handle_newcomer(now, newcomer) {
+                if let Err(why) = self.handle_newcomer(now, newcomer, None) {
                     self.drops.add(why);
                 }
             }
@@ -426,7 +437,7 @@ impl Endpoint {
 
     fn tell_failure(&mut self, peer: SteamId, ending: Ending) {
         self.events.withdraw_request(peer);
-        let Ending { state, reason, text } = ending;
+        let Ending { state, reason, text, .. } = ending;
         self.events.push(Event::SessionFailed { peer, reason, state, text }, &mut self.drops);
     }
 
@@ -443,6 +454,10 @@ impl Endpoint {
         }
         self.touch(now, slot);
     }
+}
+
+fn ending_by(cause: Cause, state: i32, text: &str) -> Ending {
+    Ending::new(state, cause.reason(), cause, text)
 }
 
 const NOT_ADMITTED: &str = "Without TRUSTED_AUTHORITIES nobody proves who he is, so peers beyond loopback are not looked for: \

@@ -7,6 +7,7 @@ use super::faults::{Direction, Link};
 use super::{Endpoint, MAX_ADDRESSES, MAX_KNOWN_PEERS, MAX_PRIORITIES, SendError};
 use crate::ids::{Channel, SteamId};
 use crate::session::Session;
+use crate::session::cause::Cause;
 use crate::settings::Settings;
 use crate::time::Instant;
 use std::net::SocketAddr;
@@ -118,7 +119,7 @@ impl Endpoint {
                     self.remove(slot);
                 }
                 Some(session) => {
-                    session.fail(now, 5, refusal.reason(), refusal.to_string());
+                    session.fail_for(now, Cause::CertificateRefused, refusal.reason(), refusal.to_string());
                     self.touch(now, slot);
                 }
                 None => {}

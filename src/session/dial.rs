@@ -4,9 +4,10 @@
 //! gives up. Nothing that comes back is believed before it is verified; what cannot be verified is at
 //! most a hint that colours the reason of a failure.
 
+use super::cause::Cause;
+use super::hello;
 use super::local::Local;
 use super::trust::Refusal;
-use super::{hello, reason};
 use crate::crypto::cookie::CheckKey;
 use crate::crypto::noise::{Initiator, Prologue, Split};
 use crate::crypto::random::Random;
@@ -73,7 +74,29 @@ pub struct Dial {
     ephemeral: [u8; 32],
     targets: Vec<Target>,
     retry: Retry,
-    hint: Option<(i32, String)>,
+    hint: Option<Hinted>,
+    /// Hints that came.
+    pub(super) hints: u32,
+    /// Answers that were not believed.
+    pub(super) answers_refused: u32,
+}
+
+/// Why nothing came of a handshake.
+#[derive(Clone)]
+pub struct Hinted {
+    /// The cause.
+    pub cause: Cause,
+    /// An SNM_END_ number.
+    pub reason: i32,
+    /// For humans.
+    pub text: String,
+}
+
+impl Hinted {
+    /// With the cause's own reason.
+    pub fn new(cause: Cause, text: String) -> Hinted {
+        Hinted { cause, reason: cause.reason(), text }
+    }
 }
 
 /// A verified answer.
@@ -112,6 +135,8 @@ impl Dial {
             targets: Vec::new(),
             retry: Retry::new(now),
             hint: None,
+            hints: 0,
+            answers_refused: 0,
         }
     }
 
@@ -137,14 +162,14 @@ impl Dial {
         self.retry = Retry::new(Instant::ZERO);
     }
 
-    /// For humans: what is being tried.
-    pub fn explain(&self) -> String {
-        let tried: Vec<String> = self.targets.iter().map(|t| format!("{} ({} times)", t.address, t.sent)).collect();
-        match &self.hint {
-            _ if tried.is_empty() => self.verdict().1,
-            Some((_, hint)) => format!("tried {}; {hint}", tried.join(", ")),
-            None => format!("tried {}", tried.join(", ")),
-        }
+    /// How many addresses were tried, and how often in all.
+    pub fn tried(&self) -> (u64, u64) {
+        (self.targets.len() as u64, self.targets.iter().map(|t| u64::from(t.sent)).sum())
+    }
+
+    /// Is the peer looked for there?
+    pub fn tries(&self, address: SocketAddr) -> bool {
+        self.targets.iter().any(|t| t.address == address)
     }
 
     /// Is any address known?
@@ -152,15 +177,31 @@ impl Dial {
         !self.targets.is_empty()
     }
 
-    /// What the failure is called when nobody answered in time.
-    pub fn verdict(&self) -> (i32, String) {
+    /// Why nothing came of it so far. `unsent`: the operating system refuses to send.
+    pub fn verdict(&self, unsent: bool) -> Hinted {
         match &self.hint {
             Some(hint) => hint.clone(),
             None if self.targets.is_empty() => {
-                (reason::RENDEZVOUS, format!("No address of {} is known (snm_add_peer_address)", self.peer))
+                Hinted::new(Cause::NoAddress, format!("No address of {} is known (snm_add_peer_address)", self.peer))
             }
-            None => (reason::TIMEOUT, "Timed out attempting to connect: nobody answered".to_owned()),
+            None if unsent => {
+                let text = format!("Timed out attempting to connect: this machine cannot send to {}", self.places());
+                Hinted::new(Cause::NetworkUnreachable, text)
+            }
+            None if self.answers_refused > 0 => {
+                let text = format!("{} answers came from {}, none verifies", self.answers_refused, self.places());
+                Hinted::new(Cause::BadAnswer, text)
+            }
+            None => {
+                let tries = self.tried().1;
+                Hinted::new(Cause::NoAnswer, format!("Nobody answered at {} in {tries} tries", self.places()))
+            }
         }
+    }
+
+    fn places(&self) -> String {
+        let places: Vec<String> = self.targets.iter().map(|t| t.address.to_string()).collect();
+        places.join(", ")
     }
 
     /// Somebody asks for proof of our address first. Not authenticated: it only repeats message 1.
@@ -182,11 +223,13 @@ impl Dial {
         if hint.session != self.session {
             return Err(Dropped::Stale);
         }
+        self.hints = self.hints.saturating_add(1);
         self.hint = Some(match hint.code {
-            HintCode::OtherVersion => {
-                (reason::BAD_VERSION, format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version))
-            }
-            HintCode::OtherApp => (reason::BAD_CERT, "The peer runs another app (APP_ID)".to_owned()),
+            HintCode::OtherVersion => Hinted::new(
+                Cause::OtherVersion,
+                format!("The peer speaks wire version {}, we speak {WIRE_VERSION}", hint.version),
+            ),
+            HintCode::OtherApp => Hinted::new(Cause::OtherApp, "The peer runs another app (APP_ID)".to_owned()),
         });
         Ok(())
     }
@@ -196,6 +239,20 @@ impl Dial {
     /// # Errors
     /// Why it was dropped; the genuine answer may still come.
     pub fn handle_response(
+        &mut self,
+        now: Instant,
+        local: &mut Local,
+        settings: &Settings,
+        windows: &Windows,
+        from: SocketAddr,
+        response: &Response<'_>,
+    ) -> Result<Answered, Dropped> {
+        let answered = self.believe(now, local, settings, windows, from, response);
+        self.answers_refused = self.answers_refused.saturating_add(answered.is_err().into());
+        answered
+    }
+
+    fn believe(
         &mut self,
         now: Instant,
         local: &mut Local,
@@ -239,13 +296,20 @@ impl Dial {
         from: SocketAddr,
         hello: &PeerHello,
         refusal: Option<Refusal>,
-    ) -> Option<(i32, String)> {
+    ) -> Option<Hinted> {
         if hello.steam_id != self.peer {
-            return Some((reason::BAD_CERT, format!("{from} answers as {}, not {}", hello.steam_id, self.peer)));
+            let text = format!("{from} answers as {}, not {}", hello.steam_id, self.peer);
+            return Some(Hinted::new(Cause::OtherIdentity, text));
         }
         let admitted = local.trust.admits(settings, hello.standing, from);
         let refusal = refusal.or((!admitted).then_some(Refusal::Missing))?;
-        Some((refusal.reason(), format!("{from} answers, and we refuse it: {refusal}")))
+        let cause = match refusal {
+            Refusal::Missing => Cause::AuthRequiredHere,
+            Refusal::Binding => Cause::BadSignature,
+            _ => Cause::CertificateRefused,
+        };
+        let text = format!("{from} answers, and we refuse it: {refusal}");
+        Some(Hinted { cause, reason: refusal.reason(), text })
     }
 
     /// The next message 1, and where it goes.

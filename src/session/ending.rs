@@ -1,5 +1,6 @@
 //! How a session ends: by the app's wish, by the peer's, by a fault, or because the peer was restarted.
 
+use super::cause::Cause;
 use super::farewell::Farewell;
 use super::newcomer::Newcomer;
 use super::{Ending, Outcome, Session, State, reason};
@@ -51,16 +52,24 @@ impl Session {
     }
 
     /// The session fails, the app is told, the peer as well if there are keys.
-    pub fn fail(&mut self, now: Instant, state: i32, reason: i32, text: impl Into<String>) {
-        let text = text.into();
+    pub fn fail(&mut self, now: Instant, cause: Cause, text: impl Into<String>) {
+        self.fail_for(now, cause, cause.reason(), text);
+    }
+
+    /// The same, where the cause does not say the reason.
+    pub fn fail_for(&mut self, now: Instant, cause: Cause, reason: i32, text: impl Into<String>) {
+        self.fail_as(now, Ending::new(5, reason, cause, text));
+    }
+
+    fn fail_as(&mut self, now: Instant, mut ending: Ending) {
+        ending.evidence = self.diagnose(now, None).evidence;
         let address = self.address();
         let last = self.last(now);
         if !self.is_connected() {
             self.channels.clear(); // nothing was ever carried on them
         }
-        self.say_farewell(now, (state == 5).then_some((reason, text.as_str())));
+        self.say_farewell(now, (ending.state == 5).then_some((ending.reason, ending.text.as_str())));
         self.drop_transport();
-        let ending = Ending { state, reason, text };
         self.state = State::Failed { ending: ending.clone(), at: now, once: false, address, last };
         self.outcomes.push(Outcome::Failed(ending));
     }
@@ -68,8 +77,16 @@ impl Session {
     /// The peer says it is over.
     pub(super) fn handle_close(&mut self, now: Instant, reason: i32, text: &str) {
         let was_connected = self.is_connected();
+        let cause = match reason {
+            reason::BAD_CERT if !was_connected => Cause::AuthRequiredThere,
+            reason if !reason::is_a_wish(reason) => Cause::RefusedByPeer,
+            _ if !was_connected => Cause::RejectedByPeer,
+            reason::IDLE => Cause::Idle,
+            _ => Cause::ClosedByPeer,
+        };
+        let ending = Ending::new(4, reason, cause, text);
         if !was_connected || !reason::is_a_wish(reason) {
-            self.fail(now, 4, reason, text);
+            self.fail_as(now, ending);
             return;
         }
         let address = self.address();
@@ -78,12 +95,12 @@ impl Session {
         self.say_farewell(now, None);
         self.drop_transport();
         if held.is_empty() {
-            self.outcomes.push(Outcome::Ended);
+            self.outcomes.push(Outcome::Ended(ending));
         } else if reason == reason::IDLE {
             // Everything held was sent after we agreed to end, and the peer took none of it.
             self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
         } else {
-            let ending = Ending { state: 4, reason, text: text.to_owned() };
+            let ending = Ending { cause: Cause::DataLost, ..ending };
             self.state = State::Failed { ending, at: now, once: true, address, last };
         }
     }
@@ -95,7 +112,7 @@ impl Session {
                 self.replace(challenger.newcomer);
                 return;
             }
-            self.fail(now, 5, reason::NO_CONNECTION, "The peer does not know the session any more (restarted?)");
+            self.fail(now, Cause::PeerForgot, "The peer does not know the session any more (restarted?)");
             self.farewells.clear(); // there is nobody to tell
         }
     }

@@ -1,8 +1,9 @@
 //! A connected session: its packets, its signs of life, its agreement to end, and the restarted peer.
 
+use super::cause::Cause;
 use super::connection::Connection;
 use super::newcomer::{Newcomer, Word};
-use super::{Context, Outcome, Session, State, reason};
+use super::{Context, Ending, Outcome, Session, State, reason};
 use crate::drops::Dropped;
 use crate::machine::{Transmit, TransmitBuf};
 use crate::path::PathFrame;
@@ -71,9 +72,12 @@ pub(super) struct Live {
     pub(super) challenger: Option<Challenger>,
     pub(super) idle: Idle,
     pub(super) remote_quality: Option<u8>,
-    heard_at: Instant,
-    next_ping: Instant,
-    pings: u32,
+    pub(super) heard_at: Instant,
+    /// The last ping went then; it was heard then, if none did since.
+    pub(super) next_ping: Instant,
+    pub(super) pings: u32,
+    /// Packets that did not open since.
+    pub(super) bad_since_heard: u64,
     quality_at: Instant,
 }
 
@@ -87,6 +91,7 @@ impl Live {
             heard_at: now,
             next_ping: now,
             pings: 0,
+            bad_since_heard: 0,
             quality_at: now + QUALITY_EVERY / 2,
         }
     }
@@ -95,6 +100,7 @@ impl Live {
         self.heard_at = now;
         self.next_ping = now;
         self.pings = 0;
+        self.bad_since_heard = 0;
     }
 
     pub(super) fn challenge(&mut self, now: Instant, newcomer: Box<Newcomer>, asked_in: u64) {
@@ -201,8 +207,9 @@ impl Session {
                 return Err(Dropped::Replayed);
             }
             Err(why) => {
+                live.bad_since_heard += 1;
                 if live.connection.is_worn_out() {
-                    self.fail(now, 5, reason::BAD_CRYPT, "Too many forged packets for the cipher in use");
+                    self.fail(now, Cause::Forged, "Too many forged packets for the cipher in use");
                 }
                 return Err(why);
             }
@@ -233,7 +240,7 @@ impl Session {
         }
         // The old one has just ended: the newcomer takes its place. What the end cost is told as ever.
         let lost_data = self.fails_once();
-        self.outcomes.retain(|o| !matches!(o, Outcome::Ended));
+        self.outcomes.retain(|o| !matches!(o, Outcome::Ended(_)));
         self.outcomes.push(Outcome::Replaced { newcomer: challenger.newcomer, lost_data });
     }
 
@@ -324,12 +331,13 @@ impl Session {
         match verdict {
             Verdict::Continue => {}
             Verdict::Violation(text) => {
-                self.fail(now, 5, reason::GENERIC, format!("The peer broke the protocol: {text}"));
+                self.fail(now, Cause::Violation, format!("The peer broke the protocol: {text}"));
             }
             Verdict::Close(reason, text) => self.handle_close(now, reason, &text),
             Verdict::IdleAgreed => {
-                self.close(now, reason::IDLE, "Session idle timeout");
-                self.outcomes.push(Outcome::Ended);
+                let text = "Session idle timeout";
+                self.close(now, reason::IDLE, text);
+                self.outcomes.push(Outcome::Ended(Ending::new(0, reason::IDLE, Cause::Idle, text)));
             }
         }
     }
@@ -352,7 +360,12 @@ impl Session {
         }
         if live.is_dead(now, &self.settings) {
             let silent_ms = now.saturating_since(live.heard_at).as_millis();
-            self.fail(now, 5, reason::TIMEOUT, format!("Connection dropped: nothing heard for {silent_ms} ms"));
+            let (cause, beside) = match live.bad_since_heard {
+                _ if self.unsent.counts(now) => (Cause::NetworkUnreachable, "; the operating system refuses to send"),
+                0 => (Cause::Silent, ""),
+                _ => (Cause::Undecryptable, ", but what does not open"),
+            };
+            self.fail(now, cause, format!("Connection dropped: nothing heard for {silent_ms} ms{beside}"));
             return;
         }
         if live.ping_due(&self.settings) <= now {
@@ -368,13 +381,13 @@ impl Session {
                 transport.push_control(Control::IdlePropose);
             }
             Some(at) if at + self.settings.timeout_connected <= now => {
-                self.fail(now, 5, reason::TIMEOUT, "The peer does not answer whether the idle session may end");
+                self.fail(now, Cause::IdleUnanswered, "The peer does not answer whether the idle session may end");
                 return;
             }
             Some(_) => {}
         }
         if transport.is_ignored() {
-            self.fail(now, 5, reason::GENERIC, "The peer broke the protocol: it acknowledges nothing");
+            self.fail(now, Cause::Ignored, "The peer broke the protocol: it acknowledges nothing");
             return;
         }
         if live.quality_at <= now {
@@ -446,8 +459,7 @@ impl Session {
         if worn_out {
             self.fail(
                 now,
-                5,
-                reason::BAD_CRYPT,
+                Cause::KeyWornOut,
                 "The key has sealed as much as it may, and the peer confirmed no newer one",
             );
         }

@@ -14,7 +14,9 @@
 //! Invariants: nothing unauthenticated changes the state; a session ends with exactly one [`Outcome`] that
 //! ends it; after an end no message of the old incarnation is ever delivered.
 
+pub mod cause;
 pub mod connection;
+pub mod diagnosis;
 pub mod dial;
 mod ending;
 pub mod farewell;
@@ -37,7 +39,9 @@ use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::cell::PeerCell;
 use crate::transport::{Delivery, Transport, Windows};
 use crate::wire::packet::{DataHeader, MAX_DATA_HEADER, TAG_SIZE};
+use cause::Cause;
 use connection::Connection;
+use diagnosis::Unsent;
 use dial::Dial;
 use farewell::Farewell;
 use hello::DATAGRAM_SIZE;
@@ -74,6 +78,17 @@ pub struct Ending {
     pub reason: i32,
     /// For humans.
     pub text: String,
+    /// The cause behind the reason.
+    pub cause: Cause,
+    /// The numbers as they were at the end.
+    pub evidence: Vec<(&'static str, u64)>,
+}
+
+impl Ending {
+    /// An end of this kind; evidence may follow.
+    pub fn new(state: i32, reason: i32, cause: Cause, text: impl Into<String>) -> Ending {
+        Ending { state, reason, text: text.into(), cause, evidence: Vec::new() }
+    }
 }
 
 /// Something the endpoint has to act on.
@@ -83,7 +98,7 @@ pub enum Outcome {
     /// The app is told of a failure; the session stays, failed.
     Failed(Ending),
     /// The session is no more.
-    Ended,
+    Ended(Ending),
     /// The peer ended an idle session just when the app sent: these messages need a new session.
     Reopen(Vec<(Channel, Box<[u8]>)>),
     /// The peer was restarted: the old session is gone, and this one knocks.
@@ -130,6 +145,7 @@ pub struct Session {
     /// The channel the open set was asked for last.
     last_channel: Option<Channel>,
     meter: Meter,
+    unsent: Unsent,
     outcomes: Vec<Outcome>,
     farewells: Vec<Farewell>,
 }
@@ -154,6 +170,7 @@ impl Session {
             channels: BTreeSet::new(),
             last_channel: None,
             meter: Meter::new(now),
+            unsent: Unsent::default(),
             outcomes: Vec::new(),
             farewells: Vec::new(),
         }
@@ -170,7 +187,7 @@ impl Session {
         ctx: &mut Context<'_>,
     ) -> Session {
         let dial = Dial::new(now, ctx.local, connection, id, peer, ctx.random);
-        let opening = Opening::new(now + settings.timeout_initial, dial);
+        let opening = Opening::new(now, settings.timeout_initial, dial);
         let mut session = Session::new(now, peer, id, settings, cell, State::Opening(Box::new(opening)));
         let windows = Windows::of(&session.settings);
         session.transport = Some(Box::new(Transport::new(&session.settings, windows, session.cell.clone())));
@@ -470,8 +487,7 @@ impl Session {
             State::Pending(pending) => {
                 if pending.newcomer.handle_data(now, header, datagram)? == newcomer::Word::Cancelled {
                     self.say_farewell(now, None);
-                    self.state = State::Ended;
-                    self.outcomes.push(Outcome::Ended);
+                    self.end_request("It gave up");
                 }
                 Ok(())
             }
@@ -489,10 +505,10 @@ impl Session {
             State::Opening(_) => self.handle_opening_timeout(now, ctx),
             State::Pending(_) => self.handle_pending_timeout(now),
             State::Connected(_) => self.handle_live_timeout(now),
-            State::Failed { at, .. } => {
+            State::Failed { at, ending, .. } => {
                 if *at + self.settings.session_idle_timeout <= now {
+                    self.outcomes.push(Outcome::Ended(ending.clone()));
                     self.state = State::Ended;
-                    self.outcomes.push(Outcome::Ended);
                 }
             }
             State::Ended => {}
@@ -558,14 +574,14 @@ impl Session {
         }
     }
 
-    /// For `snm_explain_session`: phase, and what it waits for.
-    pub fn explain(&self) -> (&'static str, String) {
+    /// For people: how far it has come.
+    pub fn phase(&self) -> &'static str {
         match &self.state {
-            State::Opening(opening) => opening.explain(),
-            State::Pending(_) => ("pending", "the app has not accepted yet".to_owned()),
-            State::Connected(live) => ("connected", format!("path to {}", live.connection.paths.active())),
-            State::Failed { ending, .. } => ("failed", ending.text.clone()),
-            State::Ended => ("ended", String::new()),
+            State::Opening(opening) => opening.phase_name(),
+            State::Pending(_) => "pending",
+            State::Connected(_) => "connected",
+            State::Failed { .. } => "failed",
+            State::Ended => "ended",
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A session we began: from the first message of the handshake to the peer's yes.
 
+use super::cause::Cause;
 use super::connection::{Connection, Opened};
-use super::dial::{Dial, Retry};
+use super::dial::{Dial, Hinted, Retry};
 use super::trust::Standing;
-use super::{Context, Session, State, reason};
+use super::{Context, Session, State};
 use crate::crypto::packet::{Aead, PacketKeys};
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
@@ -49,14 +50,15 @@ struct Finishing {
 
 /// The opening of a session.
 pub struct Opening {
-    deadline: Instant,
-    dial: Box<Dial>,
+    pub(super) began_at: Instant,
+    pub(super) deadline: Instant,
+    pub(super) dial: Box<Dial>,
     finishing: Option<Box<Finishing>>,
 }
 
 impl Opening {
-    pub(super) fn new(deadline: Instant, dial: Dial) -> Opening {
-        Opening { deadline, dial: Box::new(dial), finishing: None }
+    pub(super) fn new(now: Instant, patience: Duration, dial: Dial) -> Opening {
+        Opening { began_at: now, deadline: now + patience, dial: Box::new(dial), finishing: None }
     }
 
     pub(super) fn local(&self) -> ConnectionId {
@@ -107,15 +109,32 @@ impl Opening {
         next.map_or(deadline, |at| deadline.min(Deadline::new(at, Why::Handshake)))
     }
 
-    pub(super) fn explain(&self) -> (&'static str, String) {
+    /// Is that one of the places where the peer may be?
+    pub(super) fn talks_to(&self, address: SocketAddr) -> bool {
+        let at = self.finishing.iter().flat_map(|f| &f.attempts).map(|attempt| attempt.connection.paths.active());
+        self.dial.tries(address) || at.into_iter().any(|at| at == address)
+    }
+
+    pub(super) fn phase_name(&self) -> &'static str {
         match &self.finishing {
-            None => ("dialing", self.dial.explain()),
-            Some(finishing) if finishing.held => ("waiting", "the peer has not accepted yet".to_owned()),
-            Some(finishing) => {
-                let address = finishing.attempts.last().map(|attempt| attempt.connection.paths.active());
-                let address = address.map_or_else(String::new, |address| format!(" with {address}"));
-                let again = if finishing.dials { "; begun anew beside it" } else { "" };
-                ("finishing", format!("the handshake{address} is not confirmed{again}"))
+            None => "dialing",
+            Some(finishing) if finishing.held => "waiting",
+            Some(_) => "finishing",
+        }
+    }
+
+    /// What it waits for. `unsent`: the operating system refuses to send.
+    pub(super) fn verdict(&self, unsent: bool) -> Hinted {
+        let Some(finishing) = &self.finishing else { return self.dial.verdict(unsent) };
+        let address = finishing.attempts.last().map(|attempt| attempt.connection.paths.active());
+        let peer = address.map_or_else(|| "the peer".to_owned(), |address| address.to_string());
+        match (finishing.held, finishing.dials) {
+            (true, _) => {
+                Hinted::new(Cause::PeerDeciding, format!("{peer} has the request and its app did not accept yet"))
+            }
+            (_, dials) => {
+                let again = if dials { ", also when begun anew" } else { "" };
+                Hinted::new(Cause::Unconfirmed, format!("{peer} answered, but does not confirm the handshake{again}"))
             }
         }
     }
@@ -189,7 +208,7 @@ impl Session {
         let keys = PacketKeys::new(&answered.split, Aead::choose(ctx.local.aead_support, answered.hello.aead));
         let mut connection = Connection::new(local, answered.remote, answered.hello, keys, from, answered.rtt);
         if let Err(text) = self.begin_connection(&connection, 0) {
-            self.fail(now, 5, reason::GENERIC, text);
+            self.fail(now, Cause::MessageTooLarge, text);
             return Ok(());
         }
         let mut flight = Vec::with_capacity(1_200);
@@ -302,7 +321,7 @@ impl Session {
             finishing.attempts.push(attempt);
         }
         if let Err(text) = taken {
-            self.fail(now, 5, reason::GENERIC, text);
+            self.fail(now, Cause::MessageTooLarge, text);
             return false;
         }
         true
@@ -320,14 +339,13 @@ impl Session {
             }
             return;
         }
-        let (reason, text) = match &opening.finishing {
-            None => opening.dial.verdict(),
-            Some(finishing) if finishing.held => {
-                (reason::TIMEOUT, "Timed out attempting to connect: the peer did not accept".to_owned())
-            }
-            Some(_) => (reason::TIMEOUT, "Timed out attempting to connect: the peer stopped answering".to_owned()),
+        let Hinted { cause, reason, text } = opening.verdict(self.unsent.counts(now));
+        let text = match cause {
+            Cause::PeerDeciding => "Timed out attempting to connect: the peer did not accept".to_owned(),
+            Cause::Unconfirmed => "Timed out attempting to connect: the peer stopped answering".to_owned(),
+            _ => text,
         };
-        self.fail(now, 5, reason, text);
+        self.fail_for(now, cause, reason, text);
     }
 
     pub(super) fn poll_opening(

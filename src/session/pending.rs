@@ -1,9 +1,10 @@
 //! A session the peer began: from its complete handshake to the app's yes; and a new incarnation of a
 //! connected peer, which may end as one.
 
+use super::cause::Cause;
 use super::farewell::Farewell;
 use super::newcomer::Newcomer;
-use super::{Context, Outcome, Session, State, reason};
+use super::{Context, Ending, Outcome, Session, State, reason};
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
 use crate::time::{Deadline, Duration, Instant, Why};
@@ -22,6 +23,7 @@ const REQUEST_LEAST: Duration = Duration::from_secs(1);
 /// A request and when the app is asked about it.
 pub(super) struct Pending {
     pub(super) newcomer: Box<Newcomer>,
+    pub(super) began_at: Instant,
     posted_at: Instant,
     again_at: Instant,
 }
@@ -29,7 +31,7 @@ pub(super) struct Pending {
 impl Pending {
     /// The app is being asked for the first time.
     pub(super) fn new(now: Instant, newcomer: Box<Newcomer>) -> Pending {
-        Pending { newcomer, posted_at: now, again_at: now + REQUEST_AGAIN }
+        Pending { newcomer, began_at: now, posted_at: now, again_at: now + REQUEST_AGAIN }
     }
 
     /// When it has something to do.
@@ -64,7 +66,7 @@ impl Session {
         }
         if let Err(text) = self.begin_connection(&connection, next_number) {
             self.farewells.push(Farewell::close(now, connection, next_number, reason::GENERIC, &text, None));
-            self.fail(now, 5, reason::GENERIC, text);
+            self.fail(now, Cause::MessageTooLarge, text);
             return;
         }
         self.connect(now, connection);
@@ -118,8 +120,7 @@ impl Session {
     pub(super) fn handle_pending_timeout(&mut self, now: Instant) {
         let State::Pending(pending) = &mut self.state else { return };
         if pending.newcomer.heard_at + REQUESTER_PATIENCE <= now {
-            self.state = State::Ended;
-            self.outcomes.push(Outcome::Ended);
+            self.end_request("It fell silent");
         } else if pending.again_at <= now {
             pending.again_at = now + REQUEST_AGAIN;
             // Only while the requester still says that it waits.
@@ -128,5 +129,12 @@ impl Session {
                 self.outcomes.push(Outcome::Requested);
             }
         }
+    }
+
+    /// Whoever asked does so no more.
+    pub(super) fn end_request(&mut self, text: &str) {
+        self.state = State::Ended;
+        let cause = Cause::RequestWithdrawn;
+        self.outcomes.push(Outcome::Ended(Ending::new(0, cause.reason(), cause, text)));
     }
 }

@@ -266,6 +266,32 @@ impl Transport {
         self.recovery.lost_packets()
     }
 
+    /// Packets lost of late, percent.
+    pub fn loss_percent(&self) -> f32 {
+        self.recovery.loss() * 100.0
+    }
+
+    /// Probe timeouts in a row since the last acknowledgement.
+    pub fn timeouts(&self) -> u32 {
+        self.recovery.timeouts()
+    }
+
+    /// Channels on which a grant of the peer holds messages back.
+    pub fn channels_blocked(&self) -> usize {
+        self.outbox.channels_blocked()
+    }
+
+    /// Has everything arrived that was started? Then what waits waits for a grant, and not for the line.
+    pub fn is_still(&self) -> bool {
+        self.outbox.unacknowledged() == 0 && !self.outbox.has_lost()
+    }
+
+    /// How long what is queued still waits for company, if that is all it waits for.
+    pub fn waits_for_company(&self, now: Instant) -> Option<Duration> {
+        let waits = self.is_open && self.outbox.has_work() && !self.data_is_due(now);
+        self.nagle_at.filter(|_| waits).map(|at| at.saturating_since(now))
+    }
+
     /// Bytes: reliable ones waiting, unreliable ones waiting, reliable ones on the wire.
     pub fn pending(&self) -> (u64, u64, u64) {
         (self.outbox.pending_reliable(), self.outbox.pending_unreliable(), self.outbox.unacknowledged())

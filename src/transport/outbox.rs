@@ -158,11 +158,6 @@ impl Outbox {
         self.packet_room = bytes;
     }
 
-    /// Has this channel been sent on?
-    pub fn knows(&self, channel: Channel) -> bool {
-        self.slots.contains_key(&channel)
-    }
-
     /// So many channels were sent on.
     pub fn channel_count(&self) -> usize {
         self.channels.len()
@@ -177,7 +172,7 @@ impl Outbox {
 
     /// Is there room for one more channel?
     pub fn has_room_for(&self, channel: Channel) -> bool {
-        self.channels.len() < MAX_CHANNELS || self.knows(channel)
+        self.channels.len() < MAX_CHANNELS || self.slots.contains_key(&channel)
     }
 
     /// Queues a message whose room is reserved in the cell. `priority` counts for a new channel.
@@ -256,6 +251,11 @@ impl Outbox {
     /// Bytes of reliable messages on the wire and not acknowledged.
     pub fn unacknowledged(&self) -> u64 {
         self.unacked.saturating_sub(self.lost_bytes)
+    }
+
+    /// Channels that a grant holds back, their own or the session's.
+    pub fn channels_blocked(&self) -> usize {
+        self.channels.iter().filter(|c| c.told_blocked || c.session_blocked).count()
     }
 
     /// Is any reliable message not acknowledged in full?

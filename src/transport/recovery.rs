@@ -27,6 +27,9 @@ const MOST_ACK_DELAY: Duration = Duration::from_secs(1);
 /// Packets a probe timeout lets out regardless of the window.
 const PROBE_PACKETS: u32 = 2;
 
+/// The loss of late is over about so many packets.
+const LOSS_MEMORY: f32 = 64.0;
+
 /// So many lost packets are remembered.
 const MAX_REMEMBERED: usize = 1_024;
 
@@ -91,6 +94,8 @@ pub struct Recovery<T> {
     /// Until more than this is delivered, samples say what the app sent, not what the path carries.
     app_limited_until: Option<u64>,
     lost_packets: u64,
+    /// Part of the packets that got lost, the latest counting most.
+    loss: f32,
     spare: Vec<Vec<T>>,
 }
 
@@ -118,6 +123,7 @@ impl<T: Copy> Recovery<T> {
             first_sent_at: Instant::ZERO,
             app_limited_until: None,
             lost_packets: 0,
+            loss: 0.0,
             spare: Vec::new(),
         }
     }
@@ -179,6 +185,16 @@ impl<T: Copy> Recovery<T> {
     /// Packets found lost so far.
     pub fn lost_packets(&self) -> u64 {
         self.lost_packets
+    }
+
+    /// Part of the packets that got lost of late, 0 to 1.
+    pub fn loss(&self) -> f32 {
+        self.loss
+    }
+
+    /// Probe timeouts in a row since the last acknowledgement.
+    pub fn timeouts(&self) -> u32 {
+        self.backoff
     }
 
     /// The next packet's number.
@@ -292,6 +308,7 @@ impl<T: Copy> Recovery<T> {
                     continue;
                 }
                 packet.settled = true;
+                self.loss -= self.loss / LOSS_MEMORY;
                 newly += u64::from(packet.size);
                 self.in_flight -= u64::from(packet.size);
                 self.eliciting_in_flight -= 1;
@@ -394,6 +411,7 @@ impl<T: Copy> Recovery<T> {
             packet.settled = true;
             self.lost.push_back(Lost { number, sent_at: packet.at, lost_at: now, size: packet.size });
             self.lost_packets += 1;
+            self.loss += (1.0 - self.loss) / LOSS_MEMORY;
             bytes += u64::from(packet.size);
             self.in_flight -= u64::from(packet.size);
             self.eliciting_in_flight -= 1;

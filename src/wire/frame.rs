@@ -2,7 +2,7 @@
 //!
 //! Types below 0x80 are control frames; 0x80 and above are slices of messages, whose type byte says
 //! which of channel, number and position are left out because they continue from the message frame
-//! before them in the same packet. Free ranges: 0x16–0x1f credit, 0x20–0x2f repair, 0x32–0x3f path,
+//! before them in the same packet. Free ranges: 0x14–0x1f credit, 0x20–0x2f repair, 0x32–0x3f path,
 //! 0x40–0x4f resumption. An unknown type is a violation: both ends speak the same wire version.
 
 use super::ack::AckFrame;

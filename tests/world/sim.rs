@@ -156,12 +156,19 @@ impl World {
         let host = &mut self.hosts[node.0];
         assert!(host.machine.is_none(), "{node:?} is alive");
         host.lives += 1;
-        let mut dice = Dice::new(self.seed ^ (node.0 as u64 + 1) << 20 ^ host.lives << 52);
-        let mut seed = [0; 32];
-        seed.chunks_exact_mut(8).for_each(|eight| eight.copy_from_slice(&dice.number().to_le_bytes()));
+        let seed = self.seed_of(node);
+        let host = &mut self.hosts[node.0];
         let machine = Endpoint::new(host.config.clone(), seed, 3, self.now);
         host.machine = Some(machine.expect("the world's configuration is valid"));
         host.touched = true;
+    }
+
+    /// From which an endpoint draws all its secrets, in the life it has now.
+    pub fn seed_of(&self, node: Node) -> [u8; 32] {
+        let mut dice = Dice::new(self.seed ^ (node.0 as u64 + 1) << 20 ^ self.hosts[node.0].lives << 52);
+        let mut seed = [0; 32];
+        seed.chunks_exact_mut(8).for_each(|eight| eight.copy_from_slice(&dice.number().to_le_bytes()));
+        seed
     }
 
     /// Gives an endpoint another address, as a NAT does that lost its binding. The endpoint does not
