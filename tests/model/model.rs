@@ -92,8 +92,8 @@ struct Side {
     last_read: BTreeMap<i32, (u32, u64)>,
     /// Channels whose unread messages we gave up since the last read.
     gaps: BTreeSet<i32>,
-    /// Last use of the session in either direction.
-    used: Instant,
+    /// When we used sessions with the peer.
+    uses: Vec<Instant>,
 }
 
 /// A message that was answered 1.
@@ -291,7 +291,7 @@ impl Model<'_> {
         side.reopened = false;
         side.open.clear();
         side.numbers.clear();
-        side.used = now;
+        side.uses.push(now);
         if stage != Stage::Asked && side.engaged.last().is_none_or(|(_, end)| end.is_some()) {
             side.engaged.push((now, None));
         }
@@ -350,8 +350,10 @@ impl Model<'_> {
     fn may_be_idle(&self, who: usize, peer: usize) -> bool {
         let idle = |at: usize| self.setup.hosts.get(at).map(|host| host.settings.session_idle_timeout);
         let least = idle(who).into_iter().chain(idle(peer)).min().unwrap_or_default();
-        let used = |a, b| self.sides.get(&(a, b)).map_or(Instant::ZERO, |side: &Side| side.used);
-        used(who, peer).max(used(peer, who)) + least <= self.now + IDLE_SLACK
+        let sides = [self.sides.get(&(who, peer)), self.sides.get(&(peer, who))];
+        let mut uses = sides.into_iter().flatten().flat_map(|side| &side.uses);
+        // A use while the agreement is under way comes too late for it.
+        uses.all(|used| *used + least <= self.now + IDLE_SLACK || *used + FLIGHT >= self.now)
     }
 
     /// What the info tells has changed: was there a reason?
@@ -518,7 +520,7 @@ impl Model<'_> {
         let side = self.side(who, peer);
         let live = matches!(side.stage, Stage::Opened | Stage::Asked | Stage::Connected);
         hold(answer == live, "accept is true for a live session", || format!("{:?}: {answer}", side.stage))?;
-        side.used = if live { now } else { side.used };
+        side.uses.extend(live.then_some(now));
         if side.stage == Stage::Asked {
             self.say_yes(who, peer);
         }
@@ -642,7 +644,7 @@ impl Model<'_> {
             self.promises.retain(|p| !(p.what == Due::Request && (p.at, p.of) == (who, to)));
         }
         let side = self.side(who, to);
-        side.used = now;
+        side.uses.push(now);
         side.charged += charge(size);
         side.open.insert(channel);
         let number = side.numbers.entry((channel, reliable)).or_default();
@@ -690,6 +692,7 @@ impl Model<'_> {
             }
             Stage::Nothing | Stage::Failed(_) | Stage::Lost(_) if fits_alone => (vec![1], "a new session"),
             Stage::Nothing | Stage::Failed(_) | Stage::Lost(_) => (vec![25], "larger than the send buffer"),
+            Stage::Opened if size > most as usize => (vec![1, 8, 25], "the handshake may have told the peer's limit"),
             Stage::Opened if !may_be_full => (vec![1], "room in the send buffer"),
             Stage::Opened if !side.reopened && side.charged + charge(size) > buffer + EARLY_ROOM => {
                 (vec![25], "no room in the send buffer")
@@ -837,9 +840,10 @@ impl Model<'_> {
         // Its sender closed the session, was killed, or was told that it failed.
         let sender_knows = ours.closes.iter().chain(&ours.kills).any(|at| *at >= m.at && Some(*at) == *end)
             || self.failed(m.from, m.to, m.session);
-        // Its receiver closed the session, or was killed.
+        // Its receiver closed the session, or was killed; either gives up what came before and is unread, be it
+        // of a session that has ended.
         let Some(theirs) = self.sides.get(&(m.to, m.from)) else { return sender_knows };
-        let receiver_ended = theirs.closes.iter().chain(&theirs.kills).any(meanwhile);
+        let receiver_ended = theirs.closes.iter().chain(&theirs.kills).any(|at| *at >= m.at || meanwhile(at));
         let gave_up = theirs.channel_closes.get(&m.channel).is_some_and(|at| *at >= m.at);
         sender_knows || receiver_ended || gave_up
     }

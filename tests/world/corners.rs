@@ -312,6 +312,32 @@ fn a_failure_is_not_forgotten_for_no_delay() {
 }
 
 #[test]
+fn a_failure_is_not_forgotten_for_a_message_that_never_fits() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add_with(1, |c| c.settings.send_buffer_size = 4_096), w.add(2));
+    w.introduce(a, b);
+    w.cut(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.run(secs(12));
+    assert_eq!(w.state(a, b), 5);
+    assert!(matches!(w.send(a, b, 0, RELIABLE | 32, &[1; 5_000]), Err(SendError::LimitExceeded(_))));
+    assert_eq!(w.state(a, b), 5, "nothing was started, so nothing is wiped");
+}
+
+#[test]
+fn a_message_too_large_for_the_peer_is_refused_while_its_app_still_thinks() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add(1), w.add_with(2, |c| c.settings.recv_max_message_size = 1_000));
+    w.introduce(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.wait("it asks", secs(2), |w| !w.requests(b, a).is_empty());
+    assert!(matches!(w.send(a, b, 0, RELIABLE, &[1; 5_000]), Err(SendError::InvalidParam(_))));
+    assert!(w.accept(b, a));
+    w.run(secs(5));
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED), "and breaks no protocol");
+}
+
+#[test]
 fn a_full_table_of_requests_does_not_wipe_a_failure() {
     let mut w = World::new(1);
     let (a, c) = (w.add_with(1, |c| c.max_pending_requests = 1), w.add(3));
