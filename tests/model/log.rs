@@ -41,6 +41,47 @@ pub enum What {
     End,
 }
 
+/// How much was seen, so that it shows when worlds grow dull.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub worlds: u64,
+    pub sent: u64,
+    pub refused: u64,
+    pub read: u64,
+    pub requests: u64,
+    pub failures: u64,
+    pub connections: u64,
+}
+
+impl Tally {
+    /// Adds another one.
+    pub fn add(&mut self, other: Tally) {
+        self.worlds += other.worlds;
+        self.sent += other.sent;
+        self.refused += other.refused;
+        self.read += other.read;
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.connections += other.connections;
+    }
+
+    /// Counts one world more.
+    pub fn count(&mut self, log: &[Entry]) {
+        self.worlds += 1;
+        for entry in log {
+            match &entry.what {
+                What::Sent { answer: 1, .. } => self.sent += 1,
+                What::Sent { .. } => self.refused += 1,
+                What::Read { got, .. } => self.read += got.len() as u64,
+                What::Requested { .. } => self.requests += 1,
+                What::Failed { .. } => self.failures += 1,
+                What::Seen { state: 3, .. } => self.connections += 1,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// A message the app got.
 #[derive(Clone, Debug)]
 pub struct Got {

@@ -141,6 +141,8 @@ pub struct Model<'a> {
     /// When sessions began and ended, by owner, peer and count.
     sessions: BTreeMap<(usize, usize, u32), (Instant, Option<Instant>)>,
     alive: Vec<bool>,
+    /// Since when the dead are dead.
+    dead: BTreeMap<usize, Instant>,
     /// Since when nothing passes between two, if nothing does.
     cut: BTreeMap<(usize, usize), Instant>,
     promises: Vec<Promise>,
@@ -159,6 +161,7 @@ pub fn judge(setup: &Setup, log: &[Entry]) -> Judgement {
         by_number: BTreeMap::new(),
         sessions: BTreeMap::new(),
         alive: vec![true; setup.len()],
+        dead: BTreeMap::new(),
         cut: BTreeMap::new(),
         promises: Vec::new(),
         last_arrival: BTreeMap::new(),
@@ -214,6 +217,7 @@ impl Model<'_> {
             }
             What::Started => {
                 self.alive[who] = true;
+                self.dead.remove(&who);
                 Ok(())
             }
             What::Moved => {
@@ -263,7 +267,8 @@ impl Model<'_> {
 
     /// Whoever hears nothing any more notices in time.
     fn check_silence(&mut self) -> Judgement {
-        for (&(a, b), &since) in &self.cut {
+        let dead = self.dead.iter().flat_map(|(dead, since)| (0..self.setup.len()).map(move |a| ((a, *dead), *since)));
+        for ((a, b), since) in self.cut.iter().map(|(pair, since)| (*pair, *since)).chain(dead) {
             for (who, peer) in [(a, b), (b, a)] {
                 let limit = self.setup.hosts[who].settings.timeout_connected + FLIGHT + Duration::from_millis(600);
                 if let Some(side) = self.sides.get(&(who, peer))
@@ -320,6 +325,7 @@ impl Model<'_> {
 
     fn kill(&mut self, who: usize) {
         self.alive[who] = false;
+        self.dead.insert(who, self.now);
         self.disturb(who, None);
         for peer in (0..self.setup.len()).chain([NOBODY]) {
             if self.side(who, peer).session != 0 || self.side(who, peer).asked_anew {
@@ -454,9 +460,11 @@ impl Model<'_> {
         let session = self.sides.get(&(from, who)).map_or(0, |side| side.session);
         let replaced = self.ended_there(who, from, |side| &side.ends);
         let now = self.now;
+        // The first one may have been the request of the session before.
+        let ended = self.sides.get(&(from, who)).and_then(|side| side.ends.last().copied());
         let side = self.side(who, from);
         if let Some((at, of)) = side.requested {
-            hold(of != session || at + REQUEST_AGAIN <= now, "requests are not told too often", || {
+            hold(of != session || ended.is_some_and(|ended| ended + FLIGHT >= at) || at + REQUEST_AGAIN <= now, "requests are not told too often", || {
                 format!("again after {:?}", now.saturating_since(at))
             })?;
         }
@@ -685,20 +693,22 @@ impl Model<'_> {
         if to == who {
             return (self.answers_to_oneself(who, flags, size), "to oneself");
         }
+        let may_be_too_large = size > most as usize;
         match side.stage {
+            Stage::Opened if may_be_too_large && no_delay => (vec![8, 41], "the handshake may have told the limit"),
+            Stage::Opened if may_be_too_large => (vec![1, 8, 25], "the handshake may have told the limit"),
             Stage::Failed(_) | Stage::Lost(_) if flags & RESTART == 0 => (vec![3], "the session failed"),
             Stage::Nothing | Stage::Failed(_) | Stage::Lost(_) | Stage::Opened if no_delay => {
                 (vec![41], "NO_DELAY, and not connected")
             }
             Stage::Nothing | Stage::Failed(_) | Stage::Lost(_) if fits_alone => (vec![1], "a new session"),
             Stage::Nothing | Stage::Failed(_) | Stage::Lost(_) => (vec![25], "larger than the send buffer"),
-            Stage::Opened if size > most as usize => (vec![1, 8, 25], "the handshake may have told the peer's limit"),
             Stage::Opened if !may_be_full => (vec![1], "room in the send buffer"),
             Stage::Opened if !side.reopened && side.charged + charge(size) > buffer + EARLY_ROOM => {
                 (vec![25], "no room in the send buffer")
             }
             Stage::Opened => (vec![1, 25], "the first packet may have made room"),
-            _ if size > most as usize => (vec![8], "larger than the peer takes"),
+            _ if may_be_too_large => (vec![8], "larger than the peer takes"),
             Stage::Asked if no_delay && fits_alone => (vec![1], "the first message after the yes"),
             Stage::Asked if fits_alone => (vec![1], "the first message after the yes"),
             Stage::Asked => (vec![25], "larger than the send buffer"),
@@ -865,13 +875,14 @@ impl Model<'_> {
         for ((who, from, _), mut changes) in by_session {
             changes.sort_by_key(|(at, comes, _)| (*at, *comes));
             let settings = &self.setup.hosts[who].settings;
-            let (mut count, mut bytes) = (0i64, 0i64);
+            let (mut count, mut bytes, mut with_bytes) = (0i64, 0i64, 0i64);
             for (at, comes, size) in changes {
                 let sign = if comes { 1 } else { -1 };
                 count += sign;
                 bytes += sign * size as i64;
+                with_bytes += sign * i64::from(size > 0);
                 let kept = count <= i64::from(settings.recv_buffer_messages)
-                    && (count <= 1 || bytes <= i64::from(settings.recv_buffer_size));
+                    && (with_bytes <= 1 || bytes <= i64::from(settings.recv_buffer_size));
                 hold(kept, "unread messages are bounded", || {
                     format!("{count} of {from} with {bytes} bytes waited at {who} at {at:?}")
                 })?;
