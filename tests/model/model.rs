@@ -274,7 +274,7 @@ impl Model<'_> {
                 if let Some(side) = self.sides.get(&(who, peer))
                     && self.alive[who]
                     && side.state == 3
-                    && since.max(side.begun) + limit < self.now
+                    && side.engaged.last().is_some_and(|(yes, _)| since.max(*yes) + limit < self.now)
                 {
                     return hold(false, "silence is noticed", || format!("{who} still thinks it hears {peer}"));
                 }
@@ -539,7 +539,6 @@ impl Model<'_> {
         let now = self.now;
         let side = self.side(who, peer);
         side.stage = Stage::Connected;
-        side.begun = now;
         side.engaged.push((now, None));
         if !side.asked_anew {
             side.state = 3;

@@ -146,12 +146,9 @@ impl Player<'_> {
     }
 
     fn wait_until(&mut self, end: Instant) {
-        loop {
-            self.look();
+        self.look();
+        while self.world.now() < end {
             let now = self.world.now();
-            if now >= end {
-                return;
-            }
             let reads = (0..self.setup.len()).filter(|who| self.reads(*who)).map(|who| self.next_read[who]);
             let next = reads.chain([end, now + LOOK_EVERY]).min().unwrap_or(end).max(now);
             let told = |world: &mut World| world.hosts.iter().any(|host| !host.events.is_empty());
@@ -352,7 +349,7 @@ impl Player<'_> {
         let quiet = if idle <= SHORT_IDLE { QUIET + idle * 2 } else { QUIET };
         let end = self.world.now() + quiet;
         while self.world.now() < end {
-            self.wait_until(self.world.now() + ms(100));
+            self.wait_until(self.world.now() + ms(200));
             (0..self.setup.len()).for_each(|who| self.read_all(who));
         }
         for who in 0..self.setup.len() {
