@@ -59,7 +59,8 @@ fn report(seed: u64, tally: &mut Tally) -> Option<String> {
     let (setup, steps) = script::random(seed);
     let failure = attempt(&setup, &steps, tally)?;
     let count = steps.len();
-    let (steps, Failure { law, text }) = shrink::shrink(steps, failure, |steps| attempt(&setup, steps, &mut Tally::default()));
+    let (steps, Failure { law, text }) =
+        shrink::shrink(steps, failure, |steps| attempt(&setup, steps, &mut Tally::default()));
     let lines: Vec<String> = steps.iter().map(|step| format!("  {step}\n")).collect();
     let log = std::env::var_os("SNM_MODEL_LOG").map(|_| play::play(&setup, &steps)).unwrap_or_default();
     let seen: Vec<String> = log.iter().map(|entry| format!("{:.400}\n", format!("{entry:?}"))).collect();

@@ -429,7 +429,9 @@ impl Model<'_> {
                 Stage::Opened | Stage::Connected => closed || idle,
                 Stage::Failed(at) | Stage::Lost(at) => at + keeps <= now,
             };
-            hold(right, "a session does not vanish", || format!("{stage:?}, nobody closed it, nobody had time to idle"))?;
+            hold(right, "a session does not vanish", || {
+                format!("{stage:?}, nobody closed it, nobody had time to idle")
+            })?;
             self.finish(who, peer, Stage::Nothing);
             return Ok(());
         }
@@ -464,9 +466,11 @@ impl Model<'_> {
         let ended = self.sides.get(&(from, who)).and_then(|side| side.ends.last().copied());
         let side = self.side(who, from);
         if let Some((at, of)) = side.requested {
-            hold(of != session || ended.is_some_and(|ended| ended + FLIGHT >= at) || at + REQUEST_AGAIN <= now, "requests are not told too often", || {
-                format!("again after {:?}", now.saturating_since(at))
-            })?;
+            hold(
+                of != session || ended.is_some_and(|ended| ended + FLIGHT >= at) || at + REQUEST_AGAIN <= now,
+                "requests are not told too often",
+                || format!("again after {:?}", now.saturating_since(at)),
+            )?;
         }
         side.requested = Some((now, session));
         match side.stage {
@@ -498,7 +502,8 @@ impl Model<'_> {
         let (stage, begun) = (side.stage, side.begun);
         let engaged = matches!(stage, Stage::Opened | Stage::Connected);
         hold(engaged, "a failure has somebody who waits", || format!("{stage:?}: {state} {reason} {text}"))?;
-        let what = || format!("{stage:?}: state {state}, reason {reason}, {text:?}, {:?} old", now.saturating_since(begun));
+        let what =
+            || format!("{stage:?}: state {state}, reason {reason}, {text:?}, {:?} old", now.saturating_since(begun));
         let late = Duration::from_millis(10);
         let waited = |span: Duration| begun + span <= now;
         let right = match (state, reason) {

@@ -315,8 +315,7 @@ impl Player<'_> {
         self.channels.insert(channel);
         // No one looks between this and what was seen last but the app itself: nothing came in.
         let before = self.log.len();
-        let sent =
-            self.world.machine(node).send(now, steam_id(to), payload(id, size).into(), flags, Channel(channel));
+        let sent = self.world.machine(node).send(now, steam_id(to), payload(id, size).into(), flags, Channel(channel));
         let answer = sent.map_or_else(code, |()| 1);
         let session = self.look_at(who, to);
         // The call first, then what it changed.

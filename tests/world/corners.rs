@@ -53,6 +53,22 @@ fn blocked_that_overtakes_the_first_message_of_its_channel() {
 }
 
 #[test]
+fn an_empty_message_overtaken_by_one_larger_than_the_window() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add(1), w.add_with(2, |c| c.settings.recv_buffer_size = 4_096));
+    w.introduce(a, b);
+    w.connect(a, b);
+    w.cut(a, b);
+    w.send(a, b, 7, RELIABLE | 1, b"").unwrap();
+    w.run(ms(1));
+    w.heal(a, b);
+    w.send(a, b, 7, RELIABLE | 1, &[2; 5_000]).unwrap();
+    w.run(secs(2));
+    assert_eq!(w.receive(b, 7).len(), 2);
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED));
+}
+
+#[test]
 fn close_lost_once_then_a_new_session_at_once() {
     let mut w = World::new(1);
     let (a, b) = w.connected_pair();
