@@ -11,8 +11,8 @@ mod app;
 #[allow(dead_code, reason = "the kit of the simulated world serves other tests too")]
 mod sim;
 
+mod contract;
 mod log;
-mod model;
 mod play;
 mod script;
 mod shrink;
@@ -41,7 +41,7 @@ fn attempt(setup: &Setup, steps: &[Step], tally: &mut Tally) -> Option<Failure> 
     let judged = catch_unwind(AssertUnwindSafe(|| {
         let log = play::play(setup, steps);
         tally.count(&log);
-        model::judge(setup, &log)
+        contract::judge(setup, &log)
     }));
     match judged {
         Ok(Ok(())) => None,

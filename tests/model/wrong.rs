@@ -1,7 +1,7 @@
 //! The model can fail: a right log is right, and each wrong one breaks the law it should.
 
+use crate::contract::judge;
 use crate::log::{Entry, Got, What};
-use crate::model::judge;
 use crate::script::{HostSetup, Setup};
 use steamnetmsg::endpoint::faults::Direction;
 use steamnetmsg::settings::Settings;
