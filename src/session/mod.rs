@@ -258,6 +258,11 @@ impl Session {
         matches!(&self.state, State::Connected(live) if live.connection.hello.session == session)
     }
 
+    /// Is it connected, and was it not yet at `time`?
+    pub fn is_younger_than(&self, time: Instant) -> bool {
+        matches!(&self.state, State::Connected(live) if live.since > time)
+    }
+
     /// Where the peer is, or was.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.state {

@@ -15,7 +15,7 @@ use steamnetmsg::ids::{Channel, SteamId};
 use steamnetmsg::time::{Duration, Instant};
 
 /// Nobody is looked at more rarely.
-const LOOK_EVERY: Duration = ms(500);
+pub const LOOK_EVERY: Duration = ms(500);
 
 /// The quiet end lasts so long at least: time-outs, then everything queued at the slowest rate.
 const QUIET: Duration = secs(45);

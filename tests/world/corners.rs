@@ -1,11 +1,12 @@
 //! Corners that are easily got wrong: limits that meet, packets that overtake, peers that do not play along.
 
 use crate::app::{CLOSED_BY_PEER, CONNECTED, RELIABLE, UNRELIABLE, ms, secs};
-use crate::sim::World;
+use crate::sim::{LAG, World};
 use std::sync::Arc;
 use steamnetmsg::drops::DropCounts;
 use steamnetmsg::endpoint::SendError;
 use steamnetmsg::endpoint::config::Value;
+use steamnetmsg::endpoint::faults::Direction;
 use steamnetmsg::endpoint::lanes::{Outgoing, PeerCell, charge};
 use steamnetmsg::endpoint::mailbox::{Limits, Mailbox, Origin, SessionKey};
 use steamnetmsg::ids::{Channel, SteamId};
@@ -351,6 +352,31 @@ fn a_message_too_large_for_the_peer_is_refused_while_its_app_still_thinks() {
     assert!(w.accept(b, a));
     w.run(secs(5));
     assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED), "and breaks no protocol");
+}
+
+#[test]
+fn the_handshake_that_lost_is_no_restarted_peer_when_it_comes_late() {
+    let mut w = World::new(1);
+    let (a, b) = w.pair();
+    w.send(a, b, 0, RELIABLE, b"from a").unwrap();
+    w.send(b, a, 0, RELIABLE, b"from b").unwrap();
+    w.run(ms(40));
+    // The last message of b's handshake is slow; a's handshake is quicker and counts.
+    w.set_link(b, a, Direction { lag: ms(500), ..Direction::default() });
+    w.run(ms(20));
+    w.set_link(b, a, Direction { lag: LAG, ..Direction::default() });
+    w.run(ms(480));
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED));
+    // It arrives while b cannot say that it is still there.
+    w.send(a, b, 0, RELIABLE, b"more").unwrap();
+    w.cut(a, b);
+    w.run(secs(2));
+    w.heal(a, b);
+    w.run(secs(3));
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED));
+    assert_eq!((w.receive(b, 0).len(), w.receive(a, 0).len()), (2, 1));
+    w.assert_no_events(a);
+    w.assert_no_events(b);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What an app is told: states, requests, failures. Each must have a reason.
 
 use super::{Due, FLIGHT, Judgement, Model, REQUEST_AGAIN, Stage, hold};
+use crate::play::LOOK_EVERY;
 use crate::script::NOBODY;
 use steamnetmsg::time::Duration;
 
@@ -44,6 +45,9 @@ impl Model<'_> {
         let now = self.now;
         let (closed, idle) = (self.closed_there(who, peer), self.may_be_idle(who, peer));
         let keeps = self.setup.hosts[who].settings.session_idle_timeout;
+        // A restarted peer ends the session it lost, even if its own request finds no room.
+        let is_full = self.pending(who) >= self.setup.hosts[who].max_pending as usize;
+        let displaced = is_full && self.ended_there(who, peer, |side| &side.ends);
         let side = self.side(who, peer);
         let stage = side.stage;
         if session == 0 && side.closing == Some(now) {
@@ -69,8 +73,10 @@ impl Model<'_> {
         if session == 0 {
             let right = match stage {
                 Stage::Nothing | Stage::Asked => true,
-                Stage::Opened | Stage::Connected => closed || idle,
-                Stage::Failed(at) | Stage::Lost(at) => at + keeps <= now,
+                Stage::Opened | Stage::Connected => closed || idle || displaced,
+                Stage::Failed(at) => at + keeps <= now || displaced,
+                // Seen only when somebody looked.
+                Stage::Lost(at) => at + keeps <= now + LOOK_EVERY,
             };
             hold(right, "a session does not vanish", || {
                 format!("{stage:?}, nobody closed it, nobody had time to idle")
