@@ -25,10 +25,16 @@ impl Model<'_> {
             side.state = 3;
         }
         let initial = self.setup.hosts[peer].settings.timeout_initial;
+        // Whoever moves in the middle of a handshake may have to ask again.
+        let moved = self.moved.get(&who).max(self.moved.get(&peer)).copied();
         let asker = self.side(peer, who);
         // Its time may be nearly up, and what was accepted the request of a session that has just ended.
         let is_this = asker.ends.last().is_none_or(|at| *at + FLIGHT * 2 < now);
-        if asker.stage == Stage::Opened && is_this && asker.begun + initial >= now + SOON {
+        if asker.stage == Stage::Opened
+            && is_this
+            && moved.is_none_or(|at| at < asker.begun)
+            && asker.begun + initial >= now + SOON
+        {
             let session = asker.session;
             self.promise(Due::Connected, peer, who, session);
         }

@@ -146,6 +146,8 @@ pub struct Model<'a> {
     alive: Vec<bool>,
     /// Since when the dead are dead.
     dead: BTreeMap<usize, Instant>,
+    /// When addresses changed last.
+    moved: BTreeMap<usize, Instant>,
     /// Since when nothing passes between two, if nothing does.
     cut: BTreeMap<(usize, usize), Instant>,
     promises: Vec<Promise>,
@@ -165,6 +167,7 @@ pub fn judge(setup: &Setup, log: &[Entry]) -> Judgement {
         sessions: BTreeMap::new(),
         alive: vec![true; setup.len()],
         dead: BTreeMap::new(),
+        moved: BTreeMap::new(),
         cut: BTreeMap::new(),
         promises: Vec::new(),
         last_arrival: BTreeMap::new(),
@@ -224,6 +227,7 @@ impl Model<'_> {
                 Ok(())
             }
             What::Moved => {
+                self.moved.insert(who, self.now);
                 self.disturb(who, None);
                 Ok(())
             }
