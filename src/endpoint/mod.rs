@@ -267,7 +267,9 @@ impl Endpoint {
             return Err(SendError::LimitExceeded("a session carries at most 4096 channels"));
         }
         let cell = session.cell().clone();
-        if session.is_connected() && cell.max_message() < payload.len() as u64 {
+        // Known since the handshake, before the peer's yes.
+        let most = cell.max_message();
+        if most != 0 && most < payload.len() as u64 {
             return Err(SendError::InvalidParam("the peer takes no message of this size (its RECV_MAX_MESSAGE_SIZE)"));
         }
         let waits = session.transport().is_some_and(|t| t.queue_delay() > NO_DELAY_LIMIT);
@@ -326,6 +328,7 @@ impl Endpoint {
         no_delay: bool,
         size: usize,
     ) -> Result<usize, SendError> {
+        let mut failed = None;
         if let Some(slot) = self.by_peer.get(&to).copied()
             && let Some(session) = self.session(slot)
         {
@@ -336,17 +339,13 @@ impl Endpoint {
             if session.ending().is_none() {
                 return Ok(slot);
             }
-            let once = session.fails_once();
-            if no_delay && send_flags & flags::AUTO_RESTART != 0 {
-                return Err(SendError::Ignored);
-            }
             if send_flags & flags::AUTO_RESTART == 0 {
-                if once {
+                if session.fails_once() {
                     self.remove(slot);
                 }
                 return Err(SendError::NoConnection);
             }
-            self.remove(slot);
+            failed = Some(slot);
         }
         if no_delay {
             return Err(SendError::Ignored);
@@ -354,6 +353,10 @@ impl Endpoint {
         let settings = self.settings_for(to);
         if charge(size) > settings.send_buffer_size.into() {
             return Err(SendError::LimitExceeded("the message is larger than SEND_BUFFER_SIZE"));
+        }
+        // Only now: what starts nothing wipes nothing.
+        if let Some(slot) = failed {
+            self.remove(slot);
         }
         Ok(self.open_session(now, to, settings))
     }

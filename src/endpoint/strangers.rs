@@ -188,7 +188,8 @@ impl Strangers {
         let keys = PacketKeys::new(&split, Aead::choose(local.aead_support, hello.aead));
         let rtt = (half.responses == 1).then(|| now.saturating_since(half.sent_at));
         let connection = Connection::new(finish.destination, half.remote, hello, keys, from, rtt);
-        Ok((Box::new(Newcomer::new(now, connection, half.windows)), refusal))
+        let asked_at = half.expires_at - HALF_OPEN_LIFE;
+        Ok((Box::new(Newcomer::new(now, asked_at, connection, half.windows)), refusal))
     }
 
     /// The handshake is complete, or refused.

@@ -204,7 +204,9 @@ impl Endpoint {
             return Err(Dropped::Stale);
         }
         if session.is_connected() {
-            if session.talks_to(newcomer.connection.hello.session) {
+            // Both began at once and ours won: what is left of the peer's handshake comes late.
+            let is_late = session.is_younger_than(newcomer.asked_at);
+            if is_late || session.talks_to(newcomer.connection.hello.session) {
                 return Err(Dropped::Stale);
             }
             session.challenge(now, newcomer);

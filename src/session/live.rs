@@ -72,6 +72,7 @@ pub(super) struct Live {
     pub(super) challenger: Option<Challenger>,
     pub(super) idle: Idle,
     pub(super) remote_quality: Option<u8>,
+    pub(super) since: Instant,
     pub(super) heard_at: Instant,
     /// The last ping went then; it was heard then, if none did since.
     pub(super) next_ping: Instant,
@@ -88,6 +89,7 @@ impl Live {
             challenger: None,
             idle: Idle { used_at: now, not_before: now, proposed_at: None },
             remote_quality: None,
+            since: now,
             heard_at: now,
             next_ping: now,
             pings: 0,

@@ -298,6 +298,11 @@ impl Session {
         }
     }
 
+    /// Is it connected, and was it not yet at `time`?
+    pub fn is_younger_than(&self, time: Instant) -> bool {
+        matches!(&self.state, State::Connected(live) if live.since > time)
+    }
+
     /// Where the peer is, or was.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.state {

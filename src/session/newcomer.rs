@@ -38,6 +38,8 @@ pub struct Newcomer {
     pub early: Option<Early>,
     /// Number of the next packet we send.
     pub next_number: u64,
+    /// When the first message of its handshake came.
+    pub asked_at: Instant,
     /// When it was heard last.
     pub heard_at: Instant,
     hold_due: bool,
@@ -56,9 +58,10 @@ pub enum Word {
 }
 
 impl Newcomer {
-    /// A handshake was completed just now.
-    pub fn new(now: Instant, connection: Connection, windows: Windows) -> Newcomer {
-        Newcomer { connection, early: None, next_number: 0, heard_at: now, hold_due: true, held_at: now, windows }
+    /// A handshake that began at `asked_at` was completed just now.
+    pub fn new(now: Instant, asked_at: Instant, connection: Connection, windows: Windows) -> Newcomer {
+        let (early, next_number, hold_due) = (None, 0, true);
+        Newcomer { connection, early, next_number, asked_at, heard_at: now, hold_due, held_at: now, windows }
     }
 
     /// Its last handshake message comes again: our HOLD was lost. Not verified again, so it changes nothing

@@ -83,10 +83,11 @@ impl ReceiveCredit {
         }
     }
 
-    /// May the sender have started a message of this size? False is a violation.
+    /// May the sender have started a message of this size? False is a violation. An empty one takes no bytes: it may
+    /// come late, behind one larger than the window that was started after it.
     pub fn allows(&self, size: u64) -> bool {
-        self.received_messages < self.granted_messages
-            && (self.received_bytes + size <= self.granted_bytes || self.received_bytes == self.consumed_bytes)
+        let has_bytes = self.received_bytes + size <= self.granted_bytes || self.received_bytes == self.consumed_bytes;
+        self.received_messages < self.granted_messages && (has_bytes || size == 0)
     }
 
     /// The largest message number that may have been started, counted from 1.

@@ -1,10 +1,11 @@
 //! Corners that are easily got wrong: limits that meet, packets that overtake, peers that do not play along.
 
 use crate::app::{CLOSED_BY_PEER, CONNECTED, GREETING, NONE, PROBLEM_LOCALLY, RELIABLE, UNRELIABLE, ms, secs};
-use crate::sim::World;
+use crate::sim::{LAG, World};
 use std::sync::Arc;
 use steamnetmsg::drops::DropCounts;
 use steamnetmsg::endpoint::config::Value;
+use steamnetmsg::endpoint::faults::Direction;
 use steamnetmsg::endpoint::lanes::{Outgoing, PeerCell, charge};
 use steamnetmsg::endpoint::mailbox::{Limits, Mailbox, Origin, SessionKey};
 use steamnetmsg::endpoint::{SendError, SessionStatus};
@@ -50,6 +51,22 @@ fn blocked_that_overtakes_the_first_message_of_its_channel() {
         got.extend(w.receive(b, 7));
         got.len() == 2
     });
+}
+
+#[test]
+fn an_empty_message_overtaken_by_one_larger_than_the_window() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add(1), w.add_with(2, |c| c.settings.recv_buffer_size = 4_096));
+    w.introduce(a, b);
+    w.connect(a, b);
+    w.cut(a, b);
+    w.send(a, b, 7, RELIABLE | 1, b"").unwrap();
+    w.run(ms(1));
+    w.heal(a, b);
+    w.send(a, b, 7, RELIABLE | 1, &[2; 5_000]).unwrap();
+    w.run(secs(2));
+    assert_eq!(w.receive(b, 7).len(), 2);
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED));
 }
 
 #[test]
@@ -309,6 +326,57 @@ fn a_failure_is_not_forgotten_for_no_delay() {
     assert_eq!(w.state(a, b), 5);
     assert_eq!(w.send(a, b, 0, 4 | 32, b"x"), Err(SendError::Ignored));
     assert_eq!(w.state(a, b), 5, "nothing was started, so nothing is wiped");
+}
+
+#[test]
+fn a_failure_is_not_forgotten_for_a_message_that_never_fits() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add_with(1, |c| c.settings.send_buffer_size = 4_096), w.add(2));
+    w.introduce(a, b);
+    w.cut(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.run(secs(12));
+    assert_eq!(w.state(a, b), 5);
+    assert!(matches!(w.send(a, b, 0, RELIABLE | 32, &[1; 5_000]), Err(SendError::LimitExceeded(_))));
+    assert_eq!(w.state(a, b), 5, "nothing was started, so nothing is wiped");
+}
+
+#[test]
+fn a_message_too_large_for_the_peer_is_refused_while_its_app_still_thinks() {
+    let mut w = World::new(1);
+    let (a, b) = (w.add(1), w.add_with(2, |c| c.settings.recv_max_message_size = 1_000));
+    w.introduce(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.wait("it asks", secs(2), |w| !w.requests(b, a).is_empty());
+    assert!(matches!(w.send(a, b, 0, RELIABLE, &[1; 5_000]), Err(SendError::InvalidParam(_))));
+    assert!(w.accept(b, a));
+    w.run(secs(5));
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED), "and breaks no protocol");
+}
+
+#[test]
+fn the_handshake_that_lost_is_no_restarted_peer_when_it_comes_late() {
+    let mut w = World::new(1);
+    let (a, b) = w.pair();
+    w.send(a, b, 0, RELIABLE, b"from a").unwrap();
+    w.send(b, a, 0, RELIABLE, b"from b").unwrap();
+    w.run(ms(40));
+    // The last message of b's handshake is slow; a's handshake is quicker and counts.
+    w.set_link(b, a, Direction { lag: ms(500), ..Direction::default() });
+    w.run(ms(20));
+    w.set_link(b, a, Direction { lag: LAG, ..Direction::default() });
+    w.run(ms(480));
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED));
+    // It arrives while b cannot say that it is still there.
+    w.send(a, b, 0, RELIABLE, b"more").unwrap();
+    w.cut(a, b);
+    w.run(secs(2));
+    w.heal(a, b);
+    w.run(secs(3));
+    assert_eq!((w.state(a, b), w.state(b, a)), (CONNECTED, CONNECTED));
+    assert_eq!((w.receive(b, 0).len(), w.receive(a, 0).len()), (2, 1));
+    w.assert_no_events(a);
+    w.assert_no_events(b);
 }
 
 #[test]
