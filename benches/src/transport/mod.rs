@@ -8,7 +8,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+mod ours;
+mod tcp;
 mod udp;
+
+pub use ours::LIBRARY;
 
 /// A session as the workload sees it: dense numbers from 0 given by the transport, on the client in order of
 /// connecting, on the server in order of appearance.
@@ -103,7 +107,8 @@ pub trait Transport {
     /// (some thousands) a call. Everything the library needs from its caller's thread is done in here.
     ///
     /// # Errors
-    /// A session failed, or something else that ends the measurement.
+    /// A session failed, or something else that ends the measurement. A session that the other end closed is no
+    /// error.
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Incoming<'_>)) -> io::Result<()>;
 }
 
@@ -133,6 +138,8 @@ pub struct Purpose {
 /// No such transport; or it is not built in: the text says what to do; or the system refuses a socket.
 pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Transport>> {
     match name {
+        "ours" => ours::open(role, purpose),
+        "tcp" => tcp::open(role, purpose),
         "udp" => udp::open(role, purpose),
         "gns" | "gns-tuned" => not_built("gns"),
         "enet" | "enet-tuned" => not_built("enet"),
@@ -143,7 +150,7 @@ pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Tra
 
 /// Names for [`open`] that this build can open, ours first.
 pub fn built() -> Vec<&'static str> {
-    let mut names = vec!["udp"];
+    let mut names = vec!["ours", "udp", "tcp"];
     for (built, peers) in [
         (cfg!(feature = "gns"), ["gns", "gns-tuned"]),
         (cfg!(feature = "enet"), ["enet", "enet-tuned"]),
