@@ -11,6 +11,7 @@ const FAINT: &str = "#777777";
 const GRID: &str = "#e3e3e3";
 /// Ours; the others are calmer.
 const OURS: &str = "#d1495b";
+const OURS_TUNED: &str = "#e79aa4";
 const MARK: &str = "#b8b8b8";
 const OTHERS: [&str; 6] = ["#30638e", "#7fb3d5", "#3b8b6e", "#95c9a8", "#8d6a9f", "#c9b1d6"];
 
@@ -28,9 +29,10 @@ pub fn all(runs: &[Run]) -> Vec<(&'static str, String)> {
 fn colour(transport: &str, transports: &[&str]) -> &'static str {
     match transport {
         "ours" => OURS,
+        "ours-tuned" => OURS_TUNED,
         "udp" | "tcp" => MARK,
         _ => {
-            let others = transports.iter().filter(|name| !["ours", "udp", "tcp"].contains(name));
+            let others = transports.iter().filter(|name| !["ours", "ours-tuned", "udp", "tcp"].contains(name));
             OTHERS[others.take_while(|name| **name != transport).count() % OTHERS.len()]
         }
     }

@@ -237,7 +237,10 @@ fn rows(runs: &[Run], workload: &str, variant: &str, columns: &[Column]) -> Stri
             let cell = over_repeats(&of_case, workload, variant, transport, column.key);
             let _ = write!(out, " {} |", cell.map_or("–".to_owned(), |spread| shown(spread, column)));
         }
-        let others = transports.iter().filter(|other| *other != transport && !MARKS.contains(other));
+        // The same library with other settings is no other library.
+        let library = |name: &str| name.trim_end_matches("-tuned").to_owned();
+        let rivals = |other: &&&str| library(other) != library(transport) && !MARKS.contains(*other);
+        let others = transports.iter().filter(rivals);
         let numbers: Vec<f64> = others.filter_map(|other| median(other, columns[0].key)).collect();
         let ratio = median(transport, columns[0].key).and_then(|own| compared(own, &numbers, columns[0].better));
         let failed = if good.len() < all.len() { format!(" of {}", all.len()) } else { String::new() };

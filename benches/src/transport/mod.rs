@@ -138,7 +138,7 @@ pub struct Purpose {
 /// No such transport; or it is not built in: the text says what to do; or the system refuses a socket.
 pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Transport>> {
     match name {
-        "ours" => ours::open(role, purpose),
+        "ours" | "ours-tuned" => ours::open(role, name == "ours-tuned"),
         "tcp" => tcp::open(role, purpose),
         "udp" => udp::open(role, purpose),
         "gns" | "gns-tuned" => not_built("gns"),
@@ -150,7 +150,7 @@ pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Tra
 
 /// Names for [`open`] that this build can open, ours first.
 pub fn built() -> Vec<&'static str> {
-    let mut names = vec!["ours", "udp", "tcp"];
+    let mut names = vec!["ours", "ours-tuned", "udp", "tcp"];
     for (built, peers) in [
         (cfg!(feature = "gns"), ["gns", "gns-tuned"]),
         (cfg!(feature = "enet"), ["enet", "enet-tuned"]),
