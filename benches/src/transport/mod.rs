@@ -12,10 +12,14 @@ use std::time::Duration;
 mod enet;
 #[cfg(feature = "gns")]
 mod gns;
+mod ours;
 mod peers;
 #[cfg(feature = "quinn")]
 mod quinn;
+mod tcp;
 mod udp;
+
+pub use ours::LIBRARY;
 
 /// A session as the workload sees it: dense numbers from 0 given by the transport, on the client in order of
 /// connecting, on the server in order of appearance.
@@ -110,7 +114,8 @@ pub trait Transport {
     /// (some thousands) a call. Everything the library needs from its caller's thread is done in here.
     ///
     /// # Errors
-    /// A session failed, or something else that ends the measurement.
+    /// A session failed, or something else that ends the measurement. A session that the other end closed is no
+    /// error.
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Incoming<'_>)) -> io::Result<()>;
 }
 
@@ -140,6 +145,8 @@ pub struct Purpose {
 /// No such transport; or it is not built in: the text says what to do; or the system refuses a socket.
 pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Transport>> {
     match name {
+        "ours" => ours::open(role, purpose),
+        "tcp" => tcp::open(role, purpose),
         "udp" => udp::open(role, purpose),
         _ => peers::open(name, role, purpose),
     }
@@ -147,5 +154,5 @@ pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Tra
 
 /// Names for [`open`] that this build can open, ours first.
 pub fn built() -> Vec<&'static str> {
-    ["udp"].into_iter().chain(peers::built()).collect()
+    ["ours", "udp", "tcp"].into_iter().chain(peers::built()).collect()
 }
