@@ -9,6 +9,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -88,7 +89,7 @@ struct Session {
 
 struct Quinn {
     name: &'static str,
-    runtime: Runtime,
+    runtime: Rc<Runtime>,
     endpoint: Endpoint,
     manner: Manner,
     desk: Desk,
@@ -98,6 +99,8 @@ struct Quinn {
     blocked: Vec<(SessionId, usize)>,
     /// A datagram found no room.
     full: bool,
+    /// No task waits to run.
+    idle: bool,
     /// Where outgoing messages are put together.
     arena: BytesMut,
     /// What is being handed over; kept for its memory.
@@ -125,7 +128,7 @@ pub fn open(name: &'static str, role: Role, purpose: &Purpose) -> io::Result<Box
     drop(inside);
     Ok(Box::new(Quinn {
         name,
-        runtime,
+        runtime: Rc::new(runtime),
         endpoint,
         manner,
         desk,
@@ -133,6 +136,7 @@ pub fn open(name: &'static str, role: Role, purpose: &Purpose) -> io::Result<Box
         connected: 0,
         blocked: Vec::new(),
         full: false,
+        idle: true,
         arena: BytesMut::new(),
         arrived: VecDeque::new(),
     }))
@@ -284,6 +288,13 @@ impl Quinn {
         }
     }
 
+    fn send_now(&mut self, message: Outgoing<'_>) -> io::Result<Sent> {
+        match message.kind {
+            Kind::Unreliable => self.send_datagram(message),
+            Kind::Reliable => self.send_on_stream(message),
+        }
+    }
+
     fn send_datagram(&mut self, message: Outgoing<'_>) -> io::Result<Sent> {
         let Some(Some(session)) = self.sessions.get_mut(message.session) else { return Ok(Sent::Full) };
         if session.connection.datagram_send_buffer_space() <= message.bytes.len() {
@@ -361,9 +372,12 @@ impl Transport for Quinn {
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> io::Result<Sent> {
-        let sent = match message.kind {
-            Kind::Unreliable => self.send_datagram(message),
-            Kind::Reliable => self.send_on_stream(message),
+        let sent = if std::mem::take(&mut self.idle) {
+            // This will wake a task: a system call when it is done from outside of the runtime.
+            let runtime = self.runtime.clone();
+            runtime.block_on(async { self.send_now(message) })
+        } else {
+            self.send_now(message)
         };
         let connection = || self.sessions.get(message.session)?.as_ref().map(|session| &session.connection);
         // Whom the other end has closed can be sent anything.
@@ -402,6 +416,7 @@ impl Transport for Quinn {
             // Nothing came in time: as good.
             let _ = tokio::time::timeout(wait, something).await;
         });
+        self.idle = true;
         self.take_news()?;
         for Arrived { session, channel, bytes } in self.arrived.drain(..) {
             sink(Incoming { session, channel, bytes: &bytes });
