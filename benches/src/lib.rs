@@ -5,6 +5,7 @@
 //! them, gathers what they print and makes tables and pictures of it.
 
 pub mod clock;
+pub mod lab;
 pub mod link;
 pub mod process;
 pub mod transport;

@@ -229,7 +229,9 @@ impl End {
                     }
                     replies.push_back((session, Tag::Answer, stamp.number));
                 }
-                Tag::Answer => drop(answered.insert((session, stamp.number))),
+                Tag::Answer => {
+                    answered.insert((session, stamp.number));
+                }
                 Tag::Done => {
                     *done += 1;
                     replies.push_back((session, Tag::DoneSeen, 0));
