@@ -102,8 +102,13 @@ const THROTTLE_INTERVAL_MS: u32 = 5000;
 unsafe extern "C" {
     fn enet_initialize() -> c_int;
     fn enet_linked_version() -> u32;
-    fn enet_host_create(address: *const Address, peers: usize, channels: usize, incoming: u32, outgoing: u32)
-    -> *mut Host;
+    fn enet_host_create(
+        address: *const Address,
+        peers: usize,
+        channels: usize,
+        incoming: u32,
+        outgoing: u32,
+    ) -> *mut Host;
     fn enet_host_destroy(host: *mut Host);
     fn enet_host_connect(host: *mut Host, address: *const Address, channels: usize, data: u32) -> *mut Peer;
     fn enet_host_service(host: *mut Host, event: *mut Event, timeout_ms: u32) -> c_int;

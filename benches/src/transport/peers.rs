@@ -79,6 +79,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_library_needs_is_what_gets_installed_for_it() {
+        let ensure = include_str!("../../../tools/ensure.sh");
+        for peer in PEERS.iter().filter(|peer| !peer.packages.is_empty()) {
+            let line = format!("{}) echo {} ;;", peer.family, peer.packages);
+            assert!(ensure.contains(&line), "tools/ensure.sh: {line}");
+        }
+    }
+
+    #[test]
     fn names_begin_with_their_family_and_are_told_apart() {
         let names: Vec<_> = built().collect();
         for peer in PEERS {

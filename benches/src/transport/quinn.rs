@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ::quinn::{Connecting, Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, TokioRuntime};
+use ::quinn::{
+    Connecting, Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, TokioRuntime,
+};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::runtime::{Builder, Runtime};
 
