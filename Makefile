@@ -44,13 +44,13 @@ demo: ## two chats and a file over a bad line, in the terminal
 	@$(CHECK) "the library and the examples are built" $(MAKE) examples
 	@tools/demo.sh $(EXAMPLES)
 
-# What else is measured: cargo features of benches/Cargo.toml, each with what it needs. `make bench PEERS=` goes without.
+# The libraries measured beside ours (GameNetworkingSockets takes minutes to build): `make bench PEERS=quinn`, `PEERS=`.
 PEERS   ?= quinn enet gns
 BENCH   := $(TARGET)/release/bench
 RESULTS ?= build/bench
 
 bench: lib ## how fast it is beside others, about ten minutes; FULL=1: everything, five times
-	@tools/ensure.sh cargo cc git
+	@tools/ensure.sh cargo cc git $(PEERS:%=peer-%)
 	cargo build --release --locked -p steamnetmsg-bench --features "$(PEERS)"
 	$(BENCH) --size $(if $(FULL),full,short) --out $(RESULTS) $(BENCH_OPTIONS)
 

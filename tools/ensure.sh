@@ -16,6 +16,26 @@ compiles_for_32_bit() {
     [ "$(uname -m)" != x86_64 ] || echo '#include <stdint.h>' | gcc -m32 -fsyntax-only -xc - 2>/dev/null
 }
 
+# peer-X is what it takes to build the library X in, which the benches measure beside ours.
+builds_peer() {
+    case $1 in
+        enet) echo 'int main(void) { return 0; }' | cc -xc - -lenet -o /dev/null 2>/dev/null ;;
+        gns)
+            for needed in c++ cmake pkg-config protoc; do
+                command -v "$needed" >/dev/null || return
+            done
+            pkg-config --exists openssl protobuf && compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+            ;;
+    esac
+}
+
+packages_of_peer() {
+    case $1 in
+        enet) echo libenet-dev ;;
+        gns) echo cmake g++ libclang-dev libprotobuf-dev libssl-dev pkg-config protobuf-compiler ;;
+    esac
+}
+
 missing=()
 for command in "$@"; do
     if [ "$command" = cargo ]; then
@@ -26,6 +46,10 @@ for command in "$@"; do
         }
     elif [ "$command" = gcc-m32 ]; then
         compiles_for_32_bit || missing+=(gcc-multilib)
+    elif [[ $command = peer-* ]]; then
+        peer=${command#peer-}
+        # shellcheck disable=SC2207 # names of packages have no spaces
+        builds_peer "$peer" || missing+=($(packages_of_peer "$peer"))
     elif ! command -v "$command" >/dev/null; then
         missing+=("$(package_of "$command")")
     fi

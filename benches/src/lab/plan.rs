@@ -57,11 +57,19 @@ impl Case {
         self
     }
 
-    /// Can this transport do it? The line passes only UDP; plain UDP keeps no promise and has no long messages.
+    /// Is this transport for it? The line passes only UDP; plain UDP keeps no promise and has no long messages.
     pub fn suits(&self, transport: &str) -> bool {
         match transport {
             "tcp" => ["w1", "w2", "w3"].contains(&self.workload),
             "udp" => ["w1", "w3"].contains(&self.workload),
+            // Ways to use a library that somebody would choose for this kind of work.
+            "gns-tuned" => ["w1", "w2", "w3", "w6"].contains(&self.workload),
+            "gns-tuned-manual" => ["w1", "w2", "w3"].contains(&self.workload),
+            "gns-manual" => ["w4", "w6", "w8"].contains(&self.workload),
+            "gns-handset" => ["w5", "w7"].contains(&self.workload),
+            "gns-lanes" | "gns-handset-lanes" => self.workload == "w5",
+            "quinn-bbr" => ["w5", "w7"].contains(&self.workload),
+            "quinn-0rtt" => self.workload == "w8",
             _ => true,
         }
     }

@@ -8,7 +8,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+#[cfg(feature = "enet")]
+mod enet;
+#[cfg(feature = "gns")]
+mod gns;
 mod ours;
+mod peers;
+#[cfg(feature = "quinn")]
+mod quinn;
 mod tcp;
 mod udp;
 
@@ -141,27 +148,11 @@ pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Tra
         "ours" | "ours-tuned" => ours::open(role, name == "ours-tuned"),
         "tcp" => tcp::open(role, purpose),
         "udp" => udp::open(role, purpose),
-        "gns" | "gns-tuned" => not_built("gns"),
-        "enet" | "enet-tuned" => not_built("enet"),
-        "quinn" | "quinn-tuned" => not_built("quinn"),
-        _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no transport {name:?}"))),
+        _ => peers::open(name, role, purpose),
     }
 }
 
 /// Names for [`open`] that this build can open, ours first.
 pub fn built() -> Vec<&'static str> {
-    let mut names = vec!["ours", "ours-tuned", "udp", "tcp"];
-    for (built, peers) in [
-        (cfg!(feature = "gns"), ["gns", "gns-tuned"]),
-        (cfg!(feature = "enet"), ["enet", "enet-tuned"]),
-        (cfg!(feature = "quinn"), ["quinn", "quinn-tuned"]),
-    ] {
-        names.extend(peers.into_iter().filter(|_| built));
-    }
-    names
-}
-
-fn not_built(feature: &str) -> io::Result<Box<dyn Transport>> {
-    let text = format!("{feature} is not built in: cargo build --release -p steamnetmsg-bench --features {feature}");
-    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+    ["ours", "ours-tuned", "udp", "tcp"].into_iter().chain(peers::built()).collect()
 }
