@@ -5,7 +5,7 @@ use super::svg::{Anchor, Svg, short, step};
 use super::table::title;
 use super::{Run, distinct, over_repeats, spread};
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 960.0;
 const INK: &str = "#222222";
 const FAINT: &str = "#777777";
 const GRID: &str = "#e3e3e3";
@@ -32,10 +32,14 @@ pub fn all(runs: &[Run]) -> Vec<(&'static str, String)> {
 }
 
 fn colour(transport: &str, transports: &[&str]) -> &'static str {
-    let library = |name: &str| name.split('-').next().unwrap_or_default().to_owned();
-    let Some((_, shades)) = LIBRARIES.iter().find(|(name, _)| *name == library(transport)) else { return MARK };
-    let same = transports.iter().filter(|other| library(other) == library(transport));
-    shades[same.take_while(|other| **other != transport).count().min(shades.len() - 1)]
+    let library = transport.split('-').next().unwrap_or_default();
+    let Some((_, shades)) = LIBRARIES.iter().find(|(name, _)| *name == library) else { return MARK };
+    let mut ways: Vec<&str> =
+        transports.iter().filter_map(|name| name.strip_prefix(library)?.strip_prefix('-')).collect();
+    ways.sort_unstable();
+    let way = transport.strip_prefix(library).and_then(|rest| rest.strip_prefix('-'));
+    let shade = way.map_or(0, |way| 1 + ways.iter().take_while(|other| **other != way).count());
+    shades[shade.min(shades.len() - 1)]
 }
 
 fn head(svg: &mut Svg, title: &str, below: &str) {
@@ -64,13 +68,15 @@ fn latency(runs: &[Run]) -> Option<String> {
     // One library with a very long tail must not flatten all others.
     let tops = curves.iter().map(|(_, curve)| curve.iter().copied().fold(0.0, f64::max));
     let most = tops.fold(0.0, f64::max).clamp(50.0, 400.0);
-    let (left, right, top, bottom) = (70.0, WIDTH - 210.0, 80.0, 440.0);
+    let (left, right, top, bottom) = (70.0, WIDTH - 300.0, 80.0, 440.0);
     let nines = |percentile: f64| -(1.0 - percentile / 100.0).log10();
     let last = nines(99.97);
     let x = |percentile| left + nines(percentile) / last * (right - left);
     let y = |ms: f64| bottom - ms.min(most) / most * (bottom - top);
     let mut svg = Svg::new(WIDTH, 500.0);
-    let below = format!("reliable 100-byte messages at 60 Hz, 25 ms one way, {variant}; lower is better");
+    let below = format!(
+        "reliable 100-byte messages at 60 Hz, 25 ms one way, {variant}; lower is better; the numbers: 1 in 1000"
+    );
     head(&mut svg, "How late is the slowest message?", &below);
     let every = step(most);
     for n in 0..=(most / every + 0.001) as usize {
@@ -86,21 +92,23 @@ fn latency(runs: &[Run]) -> Option<String> {
     }
     svg.text(left, bottom + 52.0, Anchor::Start, 12.0, FAINT, false, "share of messages that are at least as late");
     // Ours last, on top; labels at the curves' ends, pushed apart.
-    let mut ends: Vec<(f64, &str)> = Vec::new();
+    let mut ends: Vec<(f64, &str, f64)> = Vec::new();
+    let thousandth = PERCENTILES.iter().position(|percentile| *percentile == 99.9).unwrap_or(0);
     for (transport, curve) in curves.iter().rev() {
         let points: Vec<(f64, f64)> =
             PERCENTILES.iter().zip(curve).map(|(percentile, ms)| (x(*percentile), y(*ms))).collect();
         let thick = if *transport == "ours" { 3.5 } else { 2.0 };
         svg.line(&points, colour(transport, &transports), thick);
-        ends.extend(points.last().map(|(_, y)| (*y, *transport)));
+        ends.extend(points.last().map(|(_, y)| (*y, *transport, curve[thousandth])));
     }
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = top;
-    for (y, transport) in ends {
+    for (y, transport, ms) in ends {
         let at = (y + 4.0).max(free);
         free = at + 16.0;
         let ink = colour(transport, &transports);
-        svg.text(right + 8.0, at, Anchor::Start, 12.5, ink, transport == "ours", &title(transport));
+        let label = format!("{} · {ms:.0} ms", title(transport));
+        svg.text(right + 8.0, at, Anchor::Start, 12.5, ink, transport == "ours", &label);
     }
     Some(svg.finish())
 }
@@ -119,7 +127,7 @@ fn bars(heading: &str, below: &str, unit: &str, legend: &[&str], rows: &[Row<'_>
         return None;
     }
     let transports: Vec<&str> = rows.iter().map(|row| row.transport).collect();
-    let (left, right, top, thick) = (220.0, WIDTH - 190.0, 84.0, 17.0);
+    let (left, right, top, thick) = (290.0, WIDTH - 200.0, 84.0, 17.0);
     let group = legend.len() as f64 * (thick + 3.0) + 14.0;
     let legend_height = if legend.len() > 1 { 26.0 } else { 0.0 };
     let mut svg = Svg::new(WIDTH, top + legend_height + group * rows.len() as f64 + 16.0);
@@ -143,7 +151,7 @@ fn bars(heading: &str, below: &str, unit: &str, legend: &[&str], rows: &[Row<'_>
             let ink = if n == 0 { colour(row.transport, &transports) } else { MARK };
             svg.bar(left, y, width, thick, ink);
             let note = if n == 0 { row.note.as_str() } else { "" };
-            let text = format!("{} {unit}{note}", short(*value));
+            let text = format!("{}{unit}{note}", if unit == " ms" { format!("{value:.0}") } else { short(*value) });
             svg.text(left + width + 8.0, y + thick - 4.0, Anchor::Start, 12.5, INK, ours && n == 0, &text);
         }
     }
@@ -174,7 +182,7 @@ fn neighbours(runs: &[Run]) -> Option<String> {
     bars(
         "Does a download delay the game?",
         "the game's messages beside a download over 10 Mbit/s, 25 ms one way; lower is better; download in % of the line",
-        "ms",
+        " ms",
         &["99 of 100 messages arrive within", "half of them within"],
         &rows,
     )
@@ -241,12 +249,13 @@ mod tests {
         assert_eq!(pictures.len(), 4);
         for (name, picture) in &pictures {
             for text in ["steamnetmsg", "ENet", "GameNetworkingSockets, tuned"] {
-                assert!(picture.contains(&format!(">{text}<")), "{text} in {name}");
+                let there = picture.contains(&format!(">{text}<")) || picture.contains(&format!(">{text} · 50 ms<"));
+                assert!(there, "{text} in {name}");
             }
             assert!(!picture.contains("NaN") && !picture.contains("inf"), "{name}");
         }
         let messages = &pictures[2].1;
-        assert!(messages.contains("2.00 M /s; 500 ns CPU each"), "{messages}");
+        assert!(messages.contains("2.00 M/s; 500 ns CPU each"), "{messages}");
         let place = |text: &str| messages.find(text).expect("it is there");
         assert!(place(">steamnetmsg<") < place(">ENet<"), "the best one is first");
     }
