@@ -5,7 +5,7 @@ use super::svg::{Anchor, Svg, short, step};
 use super::table::title;
 use super::{Run, distinct, over_repeats, spread};
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 980.0;
 const INK: &str = "#222222";
 const FAINT: &str = "#777777";
 const GRID: &str = "#e3e3e3";
@@ -43,8 +43,8 @@ fn colour(transport: &str, transports: &[&str]) -> &'static str {
 }
 
 fn head(svg: &mut Svg, title: &str, below: &str) {
-    svg.text(24.0, 34.0, Anchor::Start, 19.0, INK, true, title);
-    svg.text(24.0, 56.0, Anchor::Start, 13.0, FAINT, false, below);
+    svg.text((24.0, 34.0), Anchor::Start, 19.0, INK, true, title);
+    svg.text((24.0, 56.0), Anchor::Start, 13.0, FAINT, false, below);
 }
 
 /// W4 at 5 % loss: how late the latest messages are. The axis stretches the last percents, which is where games hurt.
@@ -82,15 +82,15 @@ fn latency(runs: &[Run]) -> Option<String> {
     for n in 0..=(most / every + 0.001) as usize {
         let ms = n as f64 * every;
         svg.line(&[(left, y(ms)), (right, y(ms))], GRID, 1.0);
-        svg.text(left - 8.0, y(ms) + 4.0, Anchor::End, 12.0, FAINT, false, &format!("{ms:.0} ms"));
+        svg.text((left - 8.0, y(ms) + 4.0), Anchor::End, 12.0, FAINT, false, &format!("{ms:.0} ms"));
     }
     let marks = [(50.0, "every 2nd"), (90.0, "1 in 10"), (95.0, "1 in 20"), (99.0, "1 in 100"), (99.9, "1 in 1000")];
     for (percentile, text) in marks {
         svg.line(&[(x(percentile), top), (x(percentile), bottom)], GRID, 1.0);
-        svg.text(x(percentile), bottom + 18.0, Anchor::Middle, 12.0, INK, false, text);
-        svg.text(x(percentile), bottom + 34.0, Anchor::Middle, 11.0, FAINT, false, &format!("p{percentile}"));
+        svg.text((x(percentile), bottom + 18.0), Anchor::Middle, 12.0, INK, false, text);
+        svg.text((x(percentile), bottom + 34.0), Anchor::Middle, 11.0, FAINT, false, &format!("p{percentile}"));
     }
-    svg.text(left, bottom + 52.0, Anchor::Start, 12.0, FAINT, false, "share of messages that are at least as late");
+    svg.text((left, bottom + 52.0), Anchor::Start, 12.0, FAINT, false, "share of messages that are at least as late");
     // Ours last, on top; labels at the curves' ends, pushed apart.
     let mut ends: Vec<(f64, &str, f64)> = Vec::new();
     let thousandth = PERCENTILES.iter().position(|percentile| *percentile == 99.9).unwrap_or(0);
@@ -108,7 +108,7 @@ fn latency(runs: &[Run]) -> Option<String> {
         free = at + 16.0;
         let ink = colour(transport, &transports);
         let label = format!("{} · {ms:.0} ms", title(transport));
-        svg.text(right + 8.0, at, Anchor::Start, 12.5, ink, transport == "ours", &label);
+        svg.text((right + 8.0, at), Anchor::Start, 12.5, ink, transport == "ours", &label);
     }
     Some(svg.finish())
 }
@@ -127,7 +127,7 @@ fn bars(heading: &str, below: &str, unit: &str, legend: &[&str], rows: &[Row<'_>
         return None;
     }
     let transports: Vec<&str> = rows.iter().map(|row| row.transport).collect();
-    let (left, right, top, thick) = (290.0, WIDTH - 200.0, 84.0, 17.0);
+    let (left, right, top, thick) = (305.0, WIDTH - 205.0, 84.0, 17.0);
     let group = legend.len() as f64 * (thick + 3.0) + 14.0;
     let legend_height = if legend.len() > 1 { 26.0 } else { 0.0 };
     let mut svg = Svg::new(WIDTH, top + legend_height + group * rows.len() as f64 + 16.0);
@@ -135,14 +135,14 @@ fn bars(heading: &str, below: &str, unit: &str, legend: &[&str], rows: &[Row<'_>
     let mut x = left;
     for (n, text) in legend.iter().enumerate().filter(|_| legend.len() > 1) {
         svg.bar(x, top - 6.0, 14.0, 12.0, if n == 0 { FAINT } else { MARK });
-        svg.text(x + 20.0, top + 4.5, Anchor::Start, 12.0, FAINT, false, text);
+        svg.text((x + 20.0, top + 4.5), Anchor::Start, 12.0, FAINT, false, text);
         x += 44.0 + 7.0 * text.len() as f64;
     }
     for (n, row) in rows.iter().enumerate() {
         let y = top + legend_height + n as f64 * group;
         let middle = y + (group - 14.0) / 2.0 + 3.0;
         let ours = row.transport == "ours";
-        svg.text(left - 12.0, middle, Anchor::End, 13.5, INK, ours, &title(row.transport));
+        svg.text((left - 12.0, middle), Anchor::End, 13.5, INK, ours, &title(row.transport));
         for (n, bar) in row.bars.iter().enumerate() {
             let y = y + n as f64 * (thick + 3.0);
             let Some(value) = bar else { continue };
@@ -152,7 +152,7 @@ fn bars(heading: &str, below: &str, unit: &str, legend: &[&str], rows: &[Row<'_>
             svg.bar(left, y, width, thick, ink);
             let note = if n == 0 { row.note.as_str() } else { "" };
             let text = format!("{}{unit}{note}", if unit == " ms" { format!("{value:.0}") } else { short(*value) });
-            svg.text(left + width + 8.0, y + thick - 4.0, Anchor::Start, 12.5, INK, ours && n == 0, &text);
+            svg.text((left + width + 8.0, y + thick - 4.0), Anchor::Start, 12.5, INK, ours && n == 0, &text);
         }
     }
     Some(svg.finish())

@@ -46,7 +46,7 @@ impl Svg {
     }
 
     /// A text; `size` in pixels.
-    pub fn text(&mut self, x: f64, y: f64, anchor: Anchor, size: f64, colour: &str, bold: bool, text: &str) {
+    pub fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, size: f64, colour: &str, bold: bool, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn texts_cannot_break_the_document() {
         let mut svg = Svg::new(10.0, 10.0);
-        svg.text(0.0, 0.0, Anchor::Start, 10.0, "black", false, "a < b & c");
+        svg.text((0.0, 0.0), Anchor::Start, 10.0, "black", false, "a < b & c");
         assert!(svg.finish().contains("a &lt; b &amp; c</text>"));
     }
 }
