@@ -12,6 +12,7 @@ use steamnetmsg_bench::{clock, transport};
 
 const USAGE: &str = "bench [--size smoke|short|full] [--repeats N] [--out FOLDER]
   [--only w4,w5] [--transports ours,quinn] [--seed N]
+  [--seconds S]           how long, where a workload lasts for a time
   [--from results.json]   only draws tables and pictures of an earlier run";
 
 fn main() -> ExitCode {
@@ -32,6 +33,7 @@ struct Options {
     only: Vec<String>,
     transports: Vec<String>,
     seed: u64,
+    seconds: Option<f64>,
     from: Option<PathBuf>,
 }
 
@@ -44,6 +46,7 @@ impl Options {
             only: Vec::new(),
             transports: Vec::new(),
             seed: 1,
+            seconds: None,
             from: None,
         };
         let list = |value: &str| value.split(',').map(str::to_owned).collect();
@@ -57,6 +60,11 @@ impl Options {
                 }
                 "--repeats" => options.repeats = Some(value.parse().map_err(|_| odd())?),
                 "--seed" => options.seed = value.parse().map_err(|_| odd())?,
+                "--seconds" => {
+                    let seconds: f64 = value.parse().map_err(|_| odd())?;
+                    options.seconds = Some(seconds).filter(|s| (0.1..=3_600.0).contains(s));
+                    options.seconds.ok_or_else(odd)?;
+                }
                 "--out" => options.out = value.into(),
                 "--only" => options.only = list(&value),
                 "--transports" => options.transports = list(&value),
@@ -97,6 +105,9 @@ fn bench(options: Options) -> Result<bool, String> {
         return Err(format!("there is no workload {name:?}"));
     }
     cases.retain(|case| options.only.is_empty() || options.only.iter().any(|name| name == case.workload));
+    if let Some(seconds) = options.seconds {
+        cases.iter_mut().for_each(|case| case.amount.seconds = seconds);
+    }
     let repeats = options.repeats.unwrap_or(if options.size == Size::Full { 5 } else { 1 }).max(1);
     let facts = facts::facts();
     let mut progress = Progress::new(&cases, &chosen, repeats);

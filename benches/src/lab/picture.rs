@@ -12,7 +12,13 @@ const GRID: &str = "#e3e3e3";
 /// Ours; the others are calmer.
 const OURS: &str = "#d1495b";
 const MARK: &str = "#b8b8b8";
-const OTHERS: [&str; 6] = ["#30638e", "#7fb3d5", "#3b8b6e", "#95c9a8", "#8d6a9f", "#c9b1d6"];
+/// A library's usual way has the darker colour, its other ways the lighter ones.
+const LIBRARIES: [(&str, [&str; 3]); 4] = [
+    ("ours", [OURS, "#e79aa4", "#f2c7cd"]),
+    ("gns", ["#30638e", "#6f9cc0", "#a9c8de"]),
+    ("enet", ["#3b8b6e", "#7dbb9f", "#b3d9c8"]),
+    ("quinn", ["#8d6a9f", "#b79bc6", "#d6c6df"]),
+];
 
 /// All pictures there are runs for: file name and document.
 pub fn all(runs: &[Run]) -> Vec<(&'static str, String)> {
@@ -26,14 +32,10 @@ pub fn all(runs: &[Run]) -> Vec<(&'static str, String)> {
 }
 
 fn colour(transport: &str, transports: &[&str]) -> &'static str {
-    match transport {
-        "ours" => OURS,
-        "udp" | "tcp" => MARK,
-        _ => {
-            let others = transports.iter().filter(|name| !["ours", "udp", "tcp"].contains(name));
-            OTHERS[others.take_while(|name| **name != transport).count() % OTHERS.len()]
-        }
-    }
+    let library = |name: &str| name.split('-').next().unwrap_or_default().to_owned();
+    let Some((_, shades)) = LIBRARIES.iter().find(|(name, _)| *name == library(transport)) else { return MARK };
+    let same = transports.iter().filter(|other| library(other) == library(transport));
+    shades[same.take_while(|other| **other != transport).count().min(shades.len() - 1)]
 }
 
 fn head(svg: &mut Svg, title: &str, below: &str) {

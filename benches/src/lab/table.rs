@@ -164,18 +164,21 @@ const NOT_YET: &[(&str, &str)] = &[
 /// Marks to compare with, not libraries one would use instead.
 const MARKS: [&str; 2] = ["udp", "tcp"];
 
-/// What a transport is called in tables and pictures.
+/// What a transport is called in tables and pictures: its library, and how it is used if that is not the usual way.
 pub fn title(transport: &str) -> String {
-    match transport {
-        "ours" => "steamnetmsg".to_owned(),
-        "gns" => "GameNetworkingSockets".to_owned(),
-        "enet" => "ENet".to_owned(),
-        "udp" => "plain UDP".to_owned(),
-        "tcp" => "plain TCP".to_owned(),
-        other => match other.strip_suffix("-tuned") {
-            Some(base) => format!("{}, tuned", title(base)),
-            None => other.to_owned(),
-        },
+    let (library, how) = transport.split_once('-').map_or((transport, None), |(library, how)| (library, Some(how)));
+    let library = match library {
+        "ours" => "steamnetmsg",
+        "gns" => "GameNetworkingSockets",
+        "enet" => "ENet",
+        "udp" => "plain UDP",
+        "tcp" => "plain TCP",
+        other => other,
+    };
+    match how {
+        Some("0rtt") => format!("{library}, 0-RTT"),
+        Some(how) => format!("{library}, {}", how.replace('-', ", ")),
+        None => library.to_owned(),
     }
 }
 
@@ -237,7 +240,10 @@ fn rows(runs: &[Run], workload: &str, variant: &str, columns: &[Column]) -> Stri
             let cell = over_repeats(&of_case, workload, variant, transport, column.key);
             let _ = write!(out, " {} |", cell.map_or("–".to_owned(), |spread| shown(spread, column)));
         }
-        let others = transports.iter().filter(|other| *other != transport && !MARKS.contains(other));
+        // The same library with other settings is no other library.
+        let library = |name: &str| name.split('-').next().map(str::to_owned);
+        let rivals = |other: &&&str| library(other) != library(transport) && !MARKS.contains(*other);
+        let others = transports.iter().filter(rivals);
         let numbers: Vec<f64> = others.filter_map(|other| median(other, columns[0].key)).collect();
         let ratio = median(transport, columns[0].key).and_then(|own| compared(own, &numbers, columns[0].better));
         let failed = if good.len() < all.len() { format!(" of {}", all.len()) } else { String::new() };

@@ -145,7 +145,7 @@ pub struct Purpose {
 /// No such transport; or it is not built in: the text says what to do; or the system refuses a socket.
 pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Transport>> {
     match name {
-        "ours" => ours::open(role, purpose),
+        "ours" | "ours-tuned" => ours::open(role, name == "ours-tuned"),
         "tcp" => tcp::open(role, purpose),
         "udp" => udp::open(role, purpose),
         _ => peers::open(name, role, purpose),
@@ -154,5 +154,5 @@ pub fn open(name: &str, role: Role, purpose: &Purpose) -> io::Result<Box<dyn Tra
 
 /// Names for [`open`] that this build can open, ours first.
 pub fn built() -> Vec<&'static str> {
-    ["ours", "udp", "tcp"].into_iter().chain(peers::built()).collect()
+    ["ours", "ours-tuned", "udp", "tcp"].into_iter().chain(peers::built()).collect()
 }

@@ -1,10 +1,13 @@
-//! This library, by the C functions of the built shared object and nothing else, with its default settings.
+//! This library, by the C functions of the built shared object and nothing else.
+//!
+//! "ours" has the default settings, "ours-tuned" larger buffers, as a program would set that sends thousands of messages
+//! at once.
 //!
 //! A session is a pair of steam ids, so a client of many sessions is as many endpoints, all on one poll thread; the
 //! server is one endpoint in any case. Channel 0 has the higher priority.
 #![allow(unsafe_code)]
 
-use super::{About, Incoming, Kind, Outgoing, Purpose, Role, Sent, SessionId, Transport};
+use super::{About, Incoming, Kind, Outgoing, Role, Sent, SessionId, Transport};
 use libloading::Library;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io::{self, Error, ErrorKind};
@@ -25,9 +28,16 @@ const SEND_NO_NAGLE: i32 = 1;
 const SEND_RELIABLE: i32 = 8;
 const EVENT_SESSION_REQUEST: i32 = 1;
 const EVENT_SESSION_FAILED: i32 = 2;
+const CONFIG_SEND_BUFFER_SIZE: i32 = 9;
+const CONFIG_RECV_BUFFER_SIZE: i32 = 47;
+const CONFIG_RECV_BUFFER_MESSAGES: i32 = 48;
 const CONFIG_LOCAL_STEAM_ID: i32 = 10_000;
 const CONFIG_BIND_ADDRESS: i32 = 10_002;
 const CONFIG_POLL_GROUP: i32 = 10_010;
+
+/// What "ours-tuned" sets.
+const TUNED: [(i32, i64); 3] =
+    [(CONFIG_SEND_BUFFER_SIZE, 8 << 20), (CONFIG_RECV_BUFFER_SIZE, 32 << 20), (CONFIG_RECV_BUFFER_MESSAGES, 65_536)];
 
 /// How often many endpoints are looked at in turn, for there is no waiting for several at once.
 const ROUND: Duration = Duration::from_millis(2);
@@ -132,6 +142,7 @@ functions! {
 
 struct Ours {
     api: Api,
+    tuned: bool,
     serves: bool,
     /// The server's one, or one a session.
     endpoints: Vec<Handle>,
@@ -155,11 +166,12 @@ fn library() -> io::Result<PathBuf> {
 }
 
 /// Opens one end.
-pub fn open(role: Role, _: &Purpose) -> io::Result<Box<dyn Transport>> {
+pub fn open(role: Role, tuned: bool) -> io::Result<Box<dyn Transport>> {
     let path = library()?;
     let api = Api::load(&path).map_err(|error| Error::other(format!("{}: {error}", path.display())))?;
     let mut ours = Ours {
         api,
+        tuned,
         serves: matches!(role, Role::Server(_)),
         endpoints: Vec::new(),
         peers: Vec::new(),
@@ -182,15 +194,13 @@ impl Ours {
         // SAFETY: the functions of the header; every pointer is to something that lives through the call.
         unsafe {
             let config = (api.snm_config_create)();
-            let answers = [
-                (api.snm_config_set_int)(config, CONFIG_LOCAL_STEAM_ID, steam_id as i64),
-                (api.snm_config_set_string)(config, CONFIG_BIND_ADDRESS, bind.as_ptr()),
-                (api.snm_config_set_int)(config, CONFIG_POLL_GROUP, poll_group),
-                (api.snm_endpoint_create)(config, &mut endpoint),
-            ];
-            let answer = answers.into_iter().try_for_each(|answer| self.check(answer));
+            let own = [(CONFIG_LOCAL_STEAM_ID, steam_id as i64), (CONFIG_POLL_GROUP, poll_group)];
+            for (key, value) in own.into_iter().chain(TUNED.into_iter().filter(|_| self.tuned)) {
+                self.check((api.snm_config_set_int)(config, key, value))?;
+            }
+            self.check((api.snm_config_set_string)(config, CONFIG_BIND_ADDRESS, bind.as_ptr()))?;
+            self.check((api.snm_endpoint_create)(config, &mut endpoint))?;
             (api.snm_config_destroy)(config);
-            answer?;
             self.check((api.snm_set_channel_priority)(endpoint, 0, 1))?;
         }
         Ok(endpoint)
@@ -314,8 +324,9 @@ impl Transport for Ours {
     fn about(&self) -> About {
         // SAFETY: it takes nothing.
         let version = unsafe { (self.api.snm_version)() };
-        let version = format!("steamnetmsg {}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
-        About { name: "ours", encrypted: true, version }
+        let numbers = format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
+        let (name, how) = if self.tuned { ("ours-tuned", "larger buffers") } else { ("ours", "defaults") };
+        About { name, encrypted: true, version: format!("steamnetmsg {numbers}, {how}") }
     }
 
     fn address(&self) -> io::Result<SocketAddr> {

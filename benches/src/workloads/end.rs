@@ -101,6 +101,8 @@ pub struct End {
     done_seen: bool,
     meetings: u32,
     replies: VecDeque<(SessionId, Tag, u32)>,
+    /// The workload's messages that came before the two had met.
+    early: Vec<Got>,
     message: Vec<u8>,
 }
 
@@ -125,6 +127,7 @@ impl End {
             done_seen: false,
             meetings: 0,
             replies: VecDeque::new(),
+            early: Vec::new(),
             message: (0..message_bytes.max(STAMP)).map(|n| (n * 37) as u8).collect(),
         })
     }
@@ -176,7 +179,9 @@ impl End {
                 said.iter_mut().filter(|(other, _)| *other == session).for_each(|(_, at)| *at = now);
             }
             let wait = if said.len() < next.min(GREETINGS_AT_ONCE) { 1 } else { 2 };
-            self.poll(Duration::from_millis(wait), |_| ())?;
+            let mut early = std::mem::take(&mut self.early);
+            self.poll(Duration::from_millis(wait), |got| early.push(got))?;
+            self.early = early;
         }
         self.answered.clear();
         println!("begun");
@@ -214,6 +219,7 @@ impl End {
     /// # Errors
     /// As the transport's.
     pub fn poll(&mut self, wait: Duration, mut sink: impl FnMut(Got)) -> io::Result<()> {
+        self.early.drain(..).for_each(&mut sink);
         let (replies, answered, greeted) = (&mut self.replies, &mut self.answered, &mut self.greeted);
         let (greetings, done, done_seen) = (&mut self.greetings, &mut self.done, &mut self.done_seen);
         self.transport.poll(wait, &mut |incoming| {
