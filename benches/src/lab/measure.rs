@@ -128,7 +128,8 @@ fn sorted<const N: usize>(ends: [&Value; N], key: &str) -> Vec<f64> {
 
 /// The smallest number that so many percent do not exceed; 0 of none.
 fn quantile(sorted: &[f64], percentile: f64) -> f64 {
-    let rank = (percentile / 100.0 * sorted.len() as f64).ceil() as usize;
+    // A hair less, so that 99.9 % of 1,000 is not 999.000001 of them.
+    let rank = (percentile * sorted.len() as f64 / 100.0 - 1e-6).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }
 

@@ -173,14 +173,14 @@ impl End {
                 next += 1;
             }
             said.retain(|(session, _)| !self.answered.contains(&(*session, number)));
-            if let Some((session, at)) = said.front().copied().filter(|(_, at)| now - at > SAY_AGAIN_NS) {
-                let _ = (at, self.say(session, Tag::Hello, number, began)?);
-                said.rotate_left(1);
-                said.iter_mut().filter(|(other, _)| *other == session).for_each(|(_, at)| *at = now);
+            if said.front().is_some_and(|(_, at)| now - at > SAY_AGAIN_NS)
+                && let Some((session, _)) = said.pop_front()
+            {
+                self.say(session, Tag::Hello, number, began)?;
+                said.push_back((session, now));
             }
-            let wait = if said.len() < next.min(GREETINGS_AT_ONCE) { 1 } else { 2 };
             let mut early = std::mem::take(&mut self.early);
-            self.poll(Duration::from_millis(wait), |got| early.push(got))?;
+            self.poll(Duration::from_millis(1), |got| early.push(got))?;
             self.early = early;
         }
         self.answered.clear();
