@@ -192,12 +192,7 @@ unsafe extern "C" fn freed(packet: *mut Packet) {
 impl Enet {
     fn admit(&mut self, peer: *mut Peer) {
         // SAFETY: a peer of this host.
-        unsafe {
-            (*peer).data = ptr::without_provenance_mut(self.sessions.len());
-            if self.tuned {
-                enet_peer_throttle_configure(peer, THROTTLE_INTERVAL_MS, 32, 0);
-            }
-        }
+        unsafe { (*peer).data = ptr::without_provenance_mut(self.sessions.len()) };
         self.sessions.push(Session { peer, outstanding: Box::default() });
     }
 
@@ -207,6 +202,11 @@ impl Enet {
                 let ours = self.sessions.iter().any(|session| session.peer == event.peer);
                 if !ours {
                     self.admit(event.peer);
+                }
+                if self.tuned {
+                    // It tells the other end, which listens to that only once connected.
+                    // SAFETY: a peer of this host.
+                    unsafe { enet_peer_throttle_configure(event.peer, THROTTLE_INTERVAL_MS, 32, 0) };
                 }
                 self.connected += 1;
             }

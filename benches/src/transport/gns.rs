@@ -91,6 +91,8 @@ struct Gns {
     connected: usize,
     /// The last send found no room.
     full: bool,
+    /// There may be more where the last messages came from.
+    more: bool,
 }
 
 /// Opens one of [`NAMES`].
@@ -114,6 +116,7 @@ pub fn open(name: &'static str, role: Role, purpose: &Purpose) -> io::Result<Box
         unflushed: Vec::new(),
         connected: 0,
         full: false,
+        more: false,
     };
     if let Role::Server(listen) = role {
         gns.listen(listen)?;
@@ -390,6 +393,10 @@ impl Transport for Gns {
             Kind::Unreliable => sys::k_nSteamNetworkingSend_Unreliable,
             Kind::Reliable => sys::k_nSteamNetworkingSend_Reliable,
         };
+        if self.manual {
+            // There is no other thread to leave the work to: without this it would be put off until the next poll.
+            flags |= sys::k_nSteamNetworkingSend_UseCurrentThread;
+        }
         if message.no_nagle {
             flags |= sys::k_nSteamNetworkingSend_NoNagle;
         } else if !std::mem::replace(&mut session.unflushed, true) {
@@ -457,18 +464,19 @@ impl Transport for Gns {
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Incoming<'_>)) -> io::Result<()> {
         let start = clock::now_ns();
-        self.work(Duration::ZERO);
+        // In manual polling nothing can have arrived since the last time, if that took everything.
+        let mut waited = self.manual && !self.more;
+        self.work(if waited { wait } else { Duration::ZERO });
         loop {
             self.run_callbacks()?;
             let received = self.receive(sink);
+            self.more = received == BATCH * BATCHES;
             let left = wait.saturating_sub(Duration::from_nanos(clock::now_ns() - start));
-            if received > 0 || left.is_zero() {
+            if received > 0 || left.is_zero() || waited && std::mem::take(&mut self.full) {
                 return Ok(());
             }
             self.work(left);
-            if std::mem::take(&mut self.full) {
-                return Ok(());
-            }
+            waited = true;
         }
     }
 }

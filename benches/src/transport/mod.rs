@@ -10,6 +10,8 @@ use std::time::Duration;
 
 #[cfg(feature = "enet")]
 mod enet;
+#[cfg(test)]
+mod exchange;
 #[cfg(feature = "gns")]
 mod gns;
 mod ours;

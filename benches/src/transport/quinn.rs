@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,10 @@ const CHANNELS: usize = 2;
 
 /// Chunks read from a stream at once.
 const CHUNKS: usize = 32;
+
+/// Connections begun and not yet made: more at once than a socket's buffer holds would only wait for each other's
+/// repeats.
+const DIALS_AT_ONCE: usize = 64;
 
 /// How long a closing end waits for the others to know.
 const CLOSE_WAIT: Duration = Duration::from_millis(200);
@@ -154,6 +159,27 @@ async fn accept(endpoint: Endpoint, manner: Manner, desk: Desk) {
                 serve(number(&desk), connection, manner, desk).await;
             }
         });
+    }
+}
+
+/// Opens one session after the other until there are no more numbers.
+async fn dial(
+    endpoint: Endpoint,
+    server: SocketAddr,
+    numbers: Arc<Mutex<Range<SessionId>>>,
+    manner: Manner,
+    desk: Desk,
+) {
+    let next = || numbers.lock().unwrap_or_else(PoisonError::into_inner).next();
+    while let Some(session) = next() {
+        let connection = match endpoint.connect(server, config::SERVER_NAME) {
+            Ok(connecting) => establish(connecting, manner).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match connection {
+            Ok(connection) => drop(tokio::spawn(serve(session, connection, manner, desk.clone()))),
+            Err(error) => fail(&desk, format!("quinn: {error}")),
+        }
     }
 }
 
@@ -356,15 +382,9 @@ impl Transport for Quinn {
 
     fn connect(&mut self, server: SocketAddr, count: usize) -> io::Result<()> {
         let _inside = self.runtime.enter();
-        for session in 0..count {
-            let connecting = self.endpoint.connect(server, config::SERVER_NAME).map_err(io::Error::other)?;
-            let (manner, desk) = (self.manner, self.desk.clone());
-            tokio::spawn(async move {
-                match establish(connecting, manner).await {
-                    Ok(connection) => serve(session, connection, manner, desk).await,
-                    Err(error) => fail(&desk, format!("quinn: {error}")),
-                }
-            });
+        let numbers = Arc::new(Mutex::new(0..count));
+        for _ in 0..count.min(DIALS_AT_ONCE) {
+            tokio::spawn(dial(self.endpoint.clone(), server, numbers.clone(), self.manner, self.desk.clone()));
         }
         Ok(())
     }

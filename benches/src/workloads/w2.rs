@@ -29,6 +29,8 @@ fn messages(amount: &Amount) -> u64 {
 fn client(end: &mut End, amount: &Amount) -> io::Result<Value> {
     end.meet(1)?;
     let cpu = clock::cpu_ns();
+    // The server says when it has everything, which may be while the last message is still looked after.
+    let mut complete = false;
     for number in 0..messages(amount) {
         loop {
             let room = end.transport.queued(0, 0).is_none_or(|bytes| bytes + SIZE <= MOST_QUEUED);
@@ -36,13 +38,11 @@ fn client(end: &mut End, amount: &Amount) -> io::Result<Value> {
             if room && end.send(&MESSAGE, SIZE, stamp)? == Sent::Taken {
                 break;
             }
-            end.poll(PAUSE, |_| ())?;
+            end.poll(PAUSE, |_| complete = true)?;
         }
-        end.poll(Duration::ZERO, |_| ())?;
+        end.poll(Duration::ZERO, |_| complete = true)?;
     }
     end.transport.flush();
-    // The server says when it has everything.
-    let mut complete = false;
     while !complete {
         end.poll(Duration::from_millis(1), |_| complete = true)?;
     }

@@ -1,14 +1,14 @@
-//! Every transport that is built in carries messages between two processes, both ways.
+//! A test: every transport that keeps promises carries messages between two processes, both ways.
 //!
-//! The other process is this program again: it runs only `the_other_process`, told by its environment what to be.
+//! The other process is the test program again: it runs only `the_other_process`, told by its environment what to be.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use steamnetmsg_bench::clock;
-use steamnetmsg_bench::transport::{self, Kind, Outgoing, Purpose, Role, Sent, Transport};
+use super::{Kind, Outgoing, Purpose, Role, Sent, Transport};
+use crate::clock;
 
 const NAME: &str = "SNM_BENCH_TEST_TRANSPORT";
 
@@ -54,11 +54,11 @@ struct Count {
 }
 
 impl Count {
-    fn send(&mut self, transport: &mut dyn Transport, keeps_promises: bool) {
+    fn send(&mut self, transport: &mut dyn Transport) {
         for (kind, at) in [(Kind::Unreliable, 0), (Kind::Reliable, 1)] {
             for channel in 0..CHANNELS {
                 let sent = &mut self.sent[at][channel];
-                let bounded = kind == Kind::Unreliable || !keeps_promises;
+                let bounded = kind == Kind::Unreliable;
                 while *sent < MESSAGES && !(bounded && *sent - self.seen[at][channel] >= WINDOW) {
                     let bytes = message(*sent, kind);
                     let no_nagle = *sent % 2 == 0;
@@ -85,7 +85,7 @@ impl Count {
             let late = clock::now_ns() - begin > WITHIN_NS;
             assert!(!late, "sent {:?}, seen {:?}", self.sent, self.seen);
             if transport.connected() > 0 {
-                self.send(transport, true);
+                self.send(transport);
             }
             let seen = &mut self.seen;
             let polled = transport.poll(Duration::from_millis(2), &mut |incoming| {
@@ -105,7 +105,7 @@ impl Count {
 fn other_process(name: &str) -> (Other, SocketAddr) {
     let program = std::env::current_exe().expect("a program that runs");
     let mut command = Command::new(program);
-    command.args(["the_other_process", "--exact", "--ignored", "--nocapture"]).env(NAME, name);
+    command.args(["transport::exchange::the_other_process", "--exact", "--ignored", "--nocapture"]).env(NAME, name);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("a second process");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
     let other = Other(child);
@@ -115,7 +115,7 @@ fn other_process(name: &str) -> (Other, SocketAddr) {
 
 fn carries_both_ways(name: &str) {
     let (mut other, address) = other_process(name);
-    let mut transport = transport::open(name, Role::Client, &purpose()).expect(name);
+    let mut transport = super::open(name, Role::Client, &purpose()).expect(name);
     transport.connect(address, 1).expect(name);
     let mut count = Count::default();
     count.run(&mut *transport);
@@ -132,8 +132,9 @@ fn carries_both_ways(name: &str) {
 }
 
 #[test]
-fn every_library_carries_messages_of_every_kind_both_ways() {
-    for name in transport::built().into_iter().filter(|name| !["ours", "tcp", "udp"].contains(name)) {
+fn messages_of_every_kind_reach_another_process_and_come_back() {
+    // UDP keeps no promise; this library is loaded from a file that need not have been built here.
+    for name in super::built().into_iter().filter(|name| !name.starts_with("ours") && *name != "udp") {
         carries_both_ways(name);
     }
 }
@@ -143,7 +144,7 @@ fn every_library_carries_messages_of_every_kind_both_ways() {
 fn the_other_process() {
     let name = std::env::var(NAME).expect("run by the other tests only");
     let listen = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-    let mut transport = transport::open(&name, Role::Server(listen), &purpose()).expect("a transport");
+    let mut transport = super::open(&name, Role::Server(listen), &purpose()).expect("a transport");
     println!("\nat {}", transport.address().expect("an address"));
     Count::default().run(&mut *transport);
     let begin = clock::now_ns();
