@@ -1,6 +1,7 @@
 //! A second of every workload with every transport that is built in, and what `bench` leaves behind: not whether it is
 //! fast, but whether it measures.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,19 +95,18 @@ fn every_workload_delivers_with_every_transport_and_is_measured() {
 fn nothing_outlives_an_interrupted_bench() {
     let (out, seconds) = (folder("interrupted"), "123.25");
     let left = || alive(seconds, "51515");
-    for signal in ["-INT", "-KILL"] {
+    for signal in [Signal::INT, Signal::KILL] {
         let args = ["--only", "w4", "--transports", "ours", "--seconds", seconds, "--seed", "515150"];
         let mut child = bench(&out, &args).stdout(Stdio::null()).spawn().expect("bench runs");
         wait_until(&mut child, || left().len() >= 3);
-        let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("there is a kill");
-        assert!(kill.success());
+        kill_process(Pid::from_child(&child), signal).expect("it runs");
         child.wait().expect("it was started");
         let mut patience = 100;
         while !left().is_empty() && patience > 0 {
             std::thread::sleep(Duration::from_millis(20));
             patience -= 1;
         }
-        assert_eq!(left(), [""; 0], "after {signal}");
+        assert_eq!(left(), [""; 0], "after {signal:?}");
     }
 }
 

@@ -3,8 +3,9 @@
 //! "ours" has the default settings, "ours-tuned" larger buffers, as a program would set that sends thousands of messages
 //! at once.
 //!
-//! A session is a pair of steam ids, so a client of many sessions is as many endpoints, all on one poll thread; the
-//! server is one endpoint in any case. Channel 0 has the higher priority.
+//! A session is a pair of steam ids, so a client of many sessions is as many endpoints, some dozens on a poll thread
+//! (which looks at each of its endpoints in turn); the server is one endpoint in any case. Channel 0 has the higher
+//! priority.
 #![allow(unsafe_code)]
 
 use super::{About, Incoming, Kind, Outgoing, Role, Sent, SessionId, Transport};
@@ -41,6 +42,9 @@ const TUNED: [(i32, i64); 3] =
 
 /// How often many endpoints are looked at in turn, for there is no waiting for several at once.
 const ROUND: Duration = Duration::from_millis(2);
+
+/// Endpoints of a client that share a poll thread.
+const ENDPOINTS_A_THREAD: u64 = 64;
 
 /// Messages taken with one call.
 const BATCH: usize = 256;
@@ -342,8 +346,8 @@ impl Transport for Ours {
 
     fn connect(&mut self, server: SocketAddr, count: usize) -> io::Result<()> {
         let address = CString::new(server.to_string())?;
-        let poll_group = if count > 1 { 0 } else { -1 };
         for session in 0..count as u64 {
+            let poll_group = if count > 1 { (session / ENDPOINTS_A_THREAD) as i64 } else { -1 };
             let endpoint = self.endpoint(FIRST_CLIENT + session, ([127, 0, 0, 1], 0).into(), poll_group)?;
             self.endpoints.push(endpoint);
             // SAFETY: the text ends with a NUL.
