@@ -59,7 +59,7 @@ impl Count {
             for channel in 0..CHANNELS {
                 let sent = &mut self.sent[at][channel];
                 let bounded = kind == Kind::Unreliable;
-                while *sent < MESSAGES && !(bounded && *sent - self.seen[at][channel] >= WINDOW) {
+                while *sent < MESSAGES && !(bounded && *sent >= self.seen[at][channel] + WINDOW) {
                     let bytes = message(*sent, kind);
                     let no_nagle = *sent % 2 == 0;
                     let out = Outgoing { session: 0, channel: channel as u8, kind, no_nagle, bytes: &bytes };
@@ -83,7 +83,7 @@ impl Count {
         let begin = clock::now_ns();
         while !self.is_complete() {
             let late = clock::now_ns() - begin > WITHIN_NS;
-            assert!(!late, "sent {:?}, seen {:?}", self.sent, self.seen);
+            assert!(!late, "{}: sent {:?}, seen {:?}", transport.about().name, self.sent, self.seen);
             if transport.connected() > 0 {
                 self.send(transport);
             }
