@@ -2,9 +2,9 @@
 //!
 //! The other process is the test program again: it runs only `the_other_process`, told by its environment what to be.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use super::{Kind, Outgoing, Purpose, Role, Sent, Transport};
@@ -22,8 +22,8 @@ const WITHIN_NS: u64 = 30_000_000_000;
 
 const CHANNELS: usize = 2;
 
-/// The other process, if it outlives its welcome.
-struct Other(Child);
+/// The other process, ended if it outlives its welcome. What it says at its end needs somebody to say it to.
+struct Other(Child, BufReader<ChildStdout>);
 
 impl Drop for Other {
     fn drop(&mut self) {
@@ -59,7 +59,7 @@ impl Count {
             for channel in 0..CHANNELS {
                 let sent = &mut self.sent[at][channel];
                 let bounded = kind == Kind::Unreliable;
-                while *sent < MESSAGES && !(bounded && *sent - self.seen[at][channel] >= WINDOW) {
+                while *sent < MESSAGES && !(bounded && *sent >= self.seen[at][channel] + WINDOW) {
                     let bytes = message(*sent, kind);
                     let no_nagle = sent.is_multiple_of(2);
                     let out = Outgoing { session: 0, channel: channel as u8, kind, no_nagle, bytes: &bytes };
@@ -83,7 +83,7 @@ impl Count {
         let begin = clock::now_ns();
         while !self.is_complete() {
             let late = clock::now_ns() - begin > WITHIN_NS;
-            assert!(!late, "sent {:?}, seen {:?}", self.sent, self.seen);
+            assert!(!late, "{}: sent {:?}, seen {:?}", transport.about().name, self.sent, self.seen);
             if transport.connected() > 0 {
                 self.send(transport);
             }
@@ -107,8 +107,9 @@ fn other_process(name: &str) -> (Other, SocketAddr) {
     let mut command = Command::new(program);
     command.args(["transport::exchange::the_other_process", "--exact", "--ignored", "--nocapture"]).env(NAME, name);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("a second process");
-    let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    let other = Other(child);
+    let stdout = child.stdout.take().expect("piped");
+    let mut other = Other(child, BufReader::new(stdout));
+    let lines = other.1.by_ref().lines().map_while(Result::ok);
     let address = lines.filter_map(|line| line.strip_prefix("at ")?.parse().ok()).next();
     (other, address.expect("the other process says where it listens"))
 }

@@ -34,6 +34,10 @@ const BATCH: usize = 256;
 /// Batches handed over in one poll.
 const BATCHES: usize = 16;
 
+/// How long a silent peer is waited for, ms: a thousand handshakes at once on a busy machine take longer than the
+/// library's ten seconds.
+const PATIENCE_MS: i32 = 60_000;
+
 /// Bytes per second of `-tuned`: the most the library takes.
 const RATE_TUNED: i32 = 100 << 20;
 
@@ -167,7 +171,11 @@ fn text(chars: &[std::ffi::c_char]) -> String {
 
 fn options(tuned: bool, handset: bool) -> Vec<sys::SteamNetworkingConfigValue_t> {
     // Encrypted, but nobody shows a certificate: there is no authority.
-    let mut values = vec![(Setting::k_ESteamNetworkingConfig_IP_AllowWithoutAuth, 1)];
+    let mut values = vec![
+        (Setting::k_ESteamNetworkingConfig_IP_AllowWithoutAuth, 1),
+        (Setting::k_ESteamNetworkingConfig_TimeoutInitial, PATIENCE_MS),
+        (Setting::k_ESteamNetworkingConfig_TimeoutConnected, PATIENCE_MS),
+    ];
     if let Some(rate) = if handset { Some(RATE_HANDSET) } else { tuned.then_some(RATE_TUNED) } {
         values.push((Setting::k_ESteamNetworkingConfig_SendRateMin, rate));
         values.push((Setting::k_ESteamNetworkingConfig_SendRateMax, rate));
