@@ -6,8 +6,8 @@ use super::table::title;
 use super::{Run, distinct, over_repeats, spread};
 
 const WIDTH: f64 = 980.0;
-const INK: &str = "#222222";
-const FAINT: &str = "#777777";
+const INK: &str = "#22222a";
+const FAINT: &str = "#77777f";
 const GRID: &str = "#e3e3e3";
 /// Ours; the others are calmer.
 const OURS: &str = "#d1495b";
