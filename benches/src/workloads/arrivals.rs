@@ -39,11 +39,18 @@ impl Arrivals {
         self.delays_us.len() as u64
     }
 
-    /// All of it, for the node's result. `sent` is how many were sent to here.
+    /// All of it, for the node's result. `sent` is how many were sent to here; while some of them are missing, the
+    /// gap before them goes on.
     pub fn json(&self, sent: u64) -> Value {
+        self.json_at(clock::now_ns(), sent)
+    }
+
+    fn json_at(&self, now: u64, sent: u64) -> Value {
+        let last = self.last_at.filter(|_| self.count() < sent);
+        let longest = self.longest_gap_ns.max(last.map_or(0, |last| now.saturating_sub(last)));
         json!({
             "delays_us": self.delays_us, "sent": sent, "delivered": self.count(), "repeated": self.repeated,
-            "out_of_order": self.out_of_order, "longest_gap_ms": self.longest_gap_ns as f64 / 1e6,
+            "out_of_order": self.out_of_order, "longest_gap_ms": longest as f64 / 1e6,
         })
     }
 }
@@ -58,11 +65,12 @@ mod tests {
         for (at_ms, number) in [(30, 0), (40, 1), (41, 1), (90, 3), (91, 2), (95, 4)] {
             arrivals.handle_at(at_ms * 1_000_000, u64::from(number) * 1_000_000, number);
         }
-        let json = arrivals.json(5);
+        assert_eq!(arrivals.json_at(995_000_000, 5)["longest_gap_ms"], 900.0, "one is missing to the end");
+        let json = arrivals.json_at(995_000_000, 4);
         assert_eq!(json["delays_us"], json!([30_000, 39_000, 87_000, 91_000]));
         assert_eq!(json["repeated"], 2, "one came again, and one came after a later one");
         assert_eq!(json["out_of_order"], 1);
         assert_eq!(json["longest_gap_ms"], 50.0);
-        assert_eq!((json["sent"].as_u64(), json["delivered"].as_u64()), (Some(5), Some(4)));
+        assert_eq!((json["sent"].as_u64(), json["delivered"].as_u64()), (Some(4), Some(4)));
     }
 }
