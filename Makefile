@@ -22,8 +22,8 @@ SYSTEM_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl
 STAGE    := $(CURDIR)/build/stage
 EXAMPLES := $(CURDIR)/build/examples
 
-.PHONY: all lib stage examples demo test check-format check-lint test-rust test-wire test-examples test-packaging \
-        test-capture install uninstall clean help
+.PHONY: all lib stage examples demo bench bench-instructions test check-format check-lint test-rust test-wire \
+        test-examples test-packaging test-capture install uninstall clean help
 
 all: examples ## the library (release) and the C examples
 
@@ -43,6 +43,21 @@ demo: ## two chats and a file over a bad line, in the terminal
 	@echo "building; the first time takes a few minutes"
 	@$(CHECK) "the library and the examples are built" $(MAKE) examples
 	@tools/demo.sh $(EXAMPLES)
+
+# The libraries measured beside ours (GameNetworkingSockets takes minutes to build): `make bench PEERS=quinn`, `PEERS=`.
+PEERS   ?= quinn enet gns
+BENCH   := $(TARGET)/release/bench
+RESULTS ?= build/bench
+
+bench: lib ## how fast it is beside others, about ten minutes; FULL=1: everything, five times
+	@tools/ensure.sh cargo cc git $(PEERS:%=peer-%)
+	cargo build --release --locked -p steamnetmsg-bench --features "$(PEERS)"
+	$(BENCH) --size $(if $(FULL),full,short) --out $(RESULTS) $(BENCH_OPTIONS)
+
+bench-instructions: ## instructions of the hot walks, which no busy machine changes
+	@tools/ensure.sh cargo cc valgrind
+	cargo build --release --locked -p steamnetmsg-bench --bin walks
+	$(TARGET)/release/walks --twice
 
 test: check-format check-lint test-rust test-wire test-examples test-packaging test-capture ## every test (-k: also after a failure)
 

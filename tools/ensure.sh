@@ -21,6 +21,26 @@ makes_python_environments() {
     python3 -m ensurepip --version >/dev/null 2>&1
 }
 
+# peer-X is what it takes to build the library X in, which the benches measure beside ours.
+builds_peer() {
+    case $1 in
+        enet) echo 'int main(void) { return 0; }' | cc -xc - -lenet -o /dev/null 2>/dev/null ;;
+        gns)
+            for needed in c++ cmake pkg-config protoc; do
+                command -v "$needed" >/dev/null || return
+            done
+            pkg-config --exists openssl protobuf && compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+            ;;
+    esac
+}
+
+packages_of_peer() {
+    case $1 in
+        enet) echo libenet-dev ;;
+        gns) echo cmake g++ libclang-dev libprotobuf-dev libssl-dev pkg-config protobuf-compiler ;;
+    esac
+}
+
 missing=()
 for command in "$@"; do
     if [ "$command" = cargo ]; then
@@ -33,6 +53,10 @@ for command in "$@"; do
         compiles_for_32_bit || missing+=(gcc-multilib)
     elif [ "$command" = python3-venv ]; then
         makes_python_environments || missing+=(python3-venv)
+    elif [[ $command = peer-* ]]; then
+        peer=${command#peer-}
+        # shellcheck disable=SC2207 # names of packages have no spaces
+        builds_peer "$peer" || missing+=($(packages_of_peer "$peer"))
     elif ! command -v "$command" >/dev/null; then
         missing+=("$(package_of "$command")")
     fi
