@@ -65,7 +65,7 @@ impl Count {
                 let bounded = kind == Kind::Unreliable;
                 while *sent < MESSAGES && !(bounded && *sent >= self.seen[at][channel] + WINDOW) {
                     let bytes = message(*sent, kind);
-                    let no_nagle = *sent % 2 == 0;
+                    let no_nagle = sent.is_multiple_of(2);
                     let out = Outgoing { session: 0, channel: channel as u8, kind, no_nagle, bytes: &bytes };
                     if transport.send(out).expect("a session that stands") == Sent::Full {
                         break;
