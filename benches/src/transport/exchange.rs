@@ -56,6 +56,10 @@ struct Count {
 impl Count {
     fn send(&mut self, transport: &mut dyn Transport) {
         for (kind, at) in [(Kind::Unreliable, 0), (Kind::Reliable, 1)] {
+            if kind == Kind::Reliable && (self.sent[0], self.seen[0]) != ([MESSAGES; CHANNELS], [MESSAGES; CHANNELS]) {
+                // A flood of these would fill the sockets, and the others would be lost as they may be.
+                break;
+            }
             for channel in 0..CHANNELS {
                 let sent = &mut self.sent[at][channel];
                 let bounded = kind == Kind::Unreliable;
