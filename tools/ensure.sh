@@ -7,6 +7,8 @@ package_of() {
     case $1 in
         cc) echo gcc ;;
         readelf | nm) echo binutils ;;
+        node) echo nodejs ;;
+        go) echo golang-go ;;
         *) echo "$1" ;;
     esac
 }
@@ -14,6 +16,15 @@ package_of() {
 # gcc-m32 is no command but an ability: to compile for 32 bit on x86_64. Elsewhere nothing asks for it.
 compiles_for_32_bit() {
     [ "$(uname -m)" != x86_64 ] || echo '#include <stdint.h>' | gcc -m32 -fsyntax-only -xc - 2>/dev/null
+}
+
+# python3-cryptography is no command either, and Debian's Python need not be the first on the path.
+python_has_cryptography() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import cryptography' 2>/dev/null; then return 0; fi
+    done
+    return 1
 }
 
 missing=()
@@ -26,6 +37,8 @@ for command in "$@"; do
         }
     elif [ "$command" = gcc-m32 ]; then
         compiles_for_32_bit || missing+=(gcc-multilib)
+    elif [ "$command" = python3-cryptography ]; then
+        python_has_cryptography || missing+=(python3-cryptography)
     elif ! command -v "$command" >/dev/null; then
         missing+=("$(package_of "$command")")
     fi
