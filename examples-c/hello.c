@@ -19,18 +19,20 @@
 enum { CHANNEL = 0, PATIENCE_MS = 5000 };
 
 /* Sets a setting to the first bytes of a file; in a key file the 32 of the key come first. */
-static void set_from_file(snm_config *config, snm_config_key setting, const char *folder, const char *name, size_t size)
+static int set_from_file(snm_config *config, snm_config_key setting, const char *folder, const char *name, size_t size)
 {
     char path[1024];
     uint8_t bytes[133];
 
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
-    if (!file || fread(bytes, 1, size, file) != size
-        || snm_config_set_bytes(config, setting, bytes, (uint32_t)size) != SNM_RESULT_OK)
-        fprintf(stderr, "cannot use %s\n", path); /* so nobody will let us in */
+    int right = file && fread(bytes, 1, size, file) == size
+        && snm_config_set_bytes(config, setting, bytes, (uint32_t)size) == SNM_RESULT_OK;
+    if (!right)
+        fprintf(stderr, "cannot use %s\n", path);
     if (file)
         fclose(file);
+    return right;
 }
 
 /*
@@ -44,12 +46,11 @@ static snm_endpoint *open_endpoint(uint64_t steam_id, const char *folder, const 
 
     snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id);
     snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0"); /* a free port of our own machine */
-    if (folder) {
-        set_from_file(config, SNM_CONFIG_IDENTITY_KEY, folder, "identity.key", 32);
-        set_from_file(config, SNM_CONFIG_CERTIFICATE, folder, "identity.cert", 133);
-        snm_config_set_string(config, SNM_CONFIG_TRUSTED_AUTHORITIES, authority);
-    }
-    if (snm_endpoint_create(config, &endpoint) != SNM_RESULT_OK)
+    int right = !folder
+        || (set_from_file(config, SNM_CONFIG_IDENTITY_KEY, folder, "identity.key", 32)
+            && set_from_file(config, SNM_CONFIG_CERTIFICATE, folder, "identity.cert", 133)
+            && snm_config_set_string(config, SNM_CONFIG_TRUSTED_AUTHORITIES, authority) == SNM_RESULT_OK);
+    if (!right || snm_endpoint_create(config, &endpoint) != SNM_RESULT_OK)
         fprintf(stderr, "cannot open an endpoint for %" PRIu64 ": %s\n", steam_id, snm_last_error());
     snm_config_destroy(config);
     return endpoint;

@@ -30,6 +30,12 @@ pub enum FileError {
         /// What the system said.
         source: io::Error,
     },
+    /// Neither a public key nor a file.
+    #[error("\"{text}\" is no public key (43 characters of base64url), and no file has that name")]
+    Neither {
+        /// What was given.
+        text: String,
+    },
     /// It would be overwritten.
     #[error("{} exists already and stays as it is; choose another name, or --force to replace it", path.display())]
     Exists {
@@ -172,7 +178,12 @@ pub fn public_key(text: &str, purpose: Purpose, allow_open: bool) -> Result<Publ
         return Ok(key);
     }
     let path = Path::new(text);
-    let bytes = Zeroizing::new(read(path, MAX_FILE)?);
+    let bytes = Zeroizing::new(read(path, MAX_FILE).map_err(|error| match error {
+        FileError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
+            FileError::Neither { text: text.escape_debug().to_string() }
+        }
+        other => other,
+    })?);
     match std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()) {
         Some(key) => Ok(key),
         None => read_secret(path, purpose, allow_open).map(|key| key.public()),

@@ -230,7 +230,9 @@ mod tests {
         let key = SecretKey::from_seed(Purpose::Authority, &[1; 32]).public();
         assert_eq!(key.to_string(), "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w");
         assert_eq!(key.to_string().parse(), Ok(key));
-        for bad in ["", "abc", "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=", "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1+"] {
+        for bad in
+            ["", "abc", "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=", "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1+"]
+        {
             assert!(bad.parse::<PublicKey>().is_err(), "{bad}");
         }
     }

@@ -87,13 +87,8 @@ fn make(issue: &Issue) -> Result<(), Failure> {
     let authority = read_secret(&issue.authority, Purpose::Authority, issue.allow_open_permissions)?;
     let authority = authority.authority().ok_or_else(|| Failure::System("the key certifies nobody".to_owned()))?;
     let identity = public_key(&issue.identity, Purpose::Identity, issue.allow_open_permissions)?;
-    let claims = Claims {
-        app: issue.app,
-        steam_id: issue.steam_id,
-        identity_key: identity.0,
-        issued_at: now,
-        expires_at: end,
-    };
+    let claims =
+        Claims { app: issue.app, steam_id: issue.steam_id, identity_key: identity.0, issued_at: now, expires_at: end };
     let certificate = authority.issue(&claims);
     let path = file_for(&issue.out, "identity.cert");
     write_new(&path, certificate.as_bytes(), Secrecy::Public, issue.force)?;
@@ -104,8 +99,7 @@ fn make(issue: &Issue) -> Result<(), Failure> {
 fn tell(show: &Show) -> Result<(), Failure> {
     let keys = show.authority.iter().map(|text| public_key(text, Purpose::Authority, false));
     let keys = keys.collect::<Result<Vec<PublicKey>, _>>()?;
-    // One byte more, so that something longer is said to be so.
-    let bytes = read(&show.file, 4_096)?;
+    let bytes = read(&show.file, super::MAX_CERTIFICATE_FILE)?;
     let certificate = Certificate::decode(&bytes)
         .map_err(|why| Failure::Refused(format!("{} is no certificate: {why}", show.file.display())))?;
     let (claims, now) = (&certificate.claims, clock::now());
@@ -115,7 +109,12 @@ fn tell(show: &Show) -> Result<(), Failure> {
     say(format_args!("steam id   {}", claims.steam_id.0))?;
     say(format_args!("identity   {}", PublicKey(claims.identity_key)))?;
     say(format_args!("issued     {} ({})", clock::written(claims.issued_at), claims.issued_at))?;
-    say(format_args!("expires    {} ({}), {}", clock::written(claims.expires_at), claims.expires_at, rest(claims, now)))?;
+    say(format_args!(
+        "expires    {} ({}), {}",
+        clock::written(claims.expires_at),
+        claims.expires_at,
+        rest(claims, now)
+    ))?;
     let verdict = verdict(&certificate, &keys);
     say(format_args!("signature  {}", verdict.as_ref().unwrap_or_else(|why| why)))?;
     match verdict {

@@ -1,6 +1,6 @@
 //! The endpoint that `ping` and `listen` open: who it is, whom it believes, and how its sessions are described.
 
-use super::{DEFAULT_APP, Failure, app_id, steam_id};
+use super::{DEFAULT_APP, Failure, MAX_CERTIFICATE_FILE, app_id, steam_id};
 use crate::files::{read, read_secret};
 use crate::keys::Purpose;
 use clap::Args;
@@ -83,7 +83,7 @@ impl Options {
 }
 
 fn certificate(path: &Path) -> Result<Certificate, Failure> {
-    Certificate::decode(&read(path, 4_096)?)
+    Certificate::decode(&read(path, MAX_CERTIFICATE_FILE)?)
         .map_err(|why| Failure::System(format!("{} is no certificate: {why}", path.display())))
 }
 

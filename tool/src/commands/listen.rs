@@ -32,8 +32,13 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let (driver, me) = options.endpoint.open()?;
     let addresses: Vec<String> = driver.local_addresses().iter().map(ToString::to_string).collect();
     say(format_args!("{} listens at {}", me.0, addresses.join(",")))?;
-    let mut house =
-        House { driver: &driver, channel: Channel(options.endpoint.channel), guests: BTreeMap::new(), looked: None, idle: false };
+    let mut house = House {
+        driver: &driver,
+        channel: Channel(options.endpoint.channel),
+        guests: BTreeMap::new(),
+        looked: None,
+        idle: false,
+    };
     let span = options.span.map(|span| Duration::from_nanos(span.as_nanos().try_into().unwrap_or(u64::MAX)));
     let began = clock::now();
     while span.is_none_or(|span| clock::now().saturating_since(began) < span) {

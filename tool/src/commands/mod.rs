@@ -20,10 +20,17 @@ use steamnetmsg::ids::{AppId, SteamId};
 /// APP_ID of an endpoint nobody configured.
 const DEFAULT_APP: &str = "480";
 
+/// More than any certificate has, bytes, so that one that is a little too long is told so by who reads it.
+const MAX_CERTIFICATE_FILE: usize = 4_096;
+
 /// Keys, certificates and tokens for libsteamnetmsg, and two endpoints to try a line with.
 #[derive(Debug, Parser)]
-#[command(name = "steamnetmsg", version, after_help = "Exit codes: 0 done; 1 the answer is no (refused, expired, not \
-    reached); 2 the command line is wrong; 3 a file, or the network, could not be used.")]
+#[command(
+    name = "steamnetmsg",
+    version,
+    after_help = "Exit codes: 0 done; 1 the answer is no (refused, expired, not \
+    reached); 2 the command line is wrong; 3 a file, or the network, could not be used."
+)]
 pub struct Program {
     #[command(subcommand)]
     command: Command,

@@ -154,7 +154,9 @@ fn summary(sent: &[Sent]) -> Result<(), Failure> {
     let lost = sent.len() - times.len();
     say(format_args!("{} sent, {} echoed, {} % lost", sent.len(), times.len(), lost * 100 / sent.len().max(1)))?;
     let (Some(least), Some(most)) = (times.first(), times.last()) else {
-        return Err(Failure::Refused("nothing was echoed; does the other side echo, as `steamnetmsg listen` does?".into()));
+        return Err(Failure::Refused(
+            "nothing was echoed; does the other side echo, as `steamnetmsg listen` does?".into(),
+        ));
     };
     let median = times[times.len() / 2];
     say(format_args!(

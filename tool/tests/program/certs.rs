@@ -23,8 +23,7 @@ const ISSUE: &str = "cert issue --authority {}/authority.key --steam-id 76561197
 
 /// A certificate of this authority with these times.
 fn of(seed: u8, issued_at: u64, expires_at: u64) -> Certificate {
-    let claims =
-        Claims { app: AppId(480), steam_id: SteamId(7), identity_key: [9; 32], issued_at, expires_at };
+    let claims = Claims { app: AppId(480), steam_id: SteamId(7), identity_key: [9; 32], issued_at, expires_at };
     Authority::from_seed(&[seed; 32]).issue(&claims)
 }
 
@@ -65,7 +64,8 @@ fn an_identity_is_given_as_key_as_file_with_the_key_or_as_key_file() {
         let certificate = Certificate::decode(&scratch.read(&format!("{number}.cert"))).expect("a certificate");
         assert_eq!(PublicKey(certificate.claims.identity_key).to_string(), identity);
     }
-    scratch.run(&format!("{ISSUE} --identity nobody --days 1 --out {{}}/x")).failed(3, &["cannot read nobody"]);
+    let said = scratch.run(&format!("{ISSUE} --identity nobody --days 1 --out {{}}/x"));
+    said.failed(3, &["\"nobody\" is no public key", "no file"]);
 }
 
 #[test]
@@ -156,7 +156,9 @@ fn the_end_of_a_certificate_is_a_number_of_days_or_a_time_to_come() {
 #[test]
 fn steam_ids_and_apps_are_numbers() {
     let (scratch, _, identity) = house();
-    for (id, app) in [("0", "480"), ("-1", "480"), ("18446744073709551616", "480"), ("anna", "480"), ("7", "4294967296")] {
+    for (id, app) in
+        [("0", "480"), ("-1", "480"), ("18446744073709551616", "480"), ("anna", "480"), ("7", "4294967296")]
+    {
         let line = format!(
             "cert issue --authority {{}}/authority.key --steam-id={id} --app {app} --identity {identity} --days 1 --out {{}}/c"
         );

@@ -128,7 +128,9 @@ mod modes {
         }
         let identity = "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w";
         for line in [
-            format!("cert issue --authority {{}}/authority.key --steam-id 7 --app 1 --identity {identity} --days 1 --out {{}}/c"),
+            format!(
+                "cert issue --authority {{}}/authority.key --steam-id 7 --app 1 --identity {identity} --days 1 --out {{}}/c"
+            ),
             format!("token issue --backend {{}}/backend.key --steam-id 7 --app 1 --identity {identity}"),
             "ping 8 --address 127.0.0.1:9 --id 7 --key {}/identity.key".to_owned(),
             "listen --id 7 --key {}/identity.key --for 1s".to_owned(),

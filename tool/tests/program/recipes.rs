@@ -25,7 +25,8 @@ fn the_page_quotes_every_recipe_as_it_is() {
         assert!(page.contains(&format!("```{language}\n{text}```\n")), "{} is quoted otherwise", path.display());
         recipes += 1;
     }
-    let quoted: usize = ["js", "python", "go", "csharp"].map(|l| page.matches(&format!("\n```{l}\n")).count()).iter().sum();
+    let quoted: usize =
+        ["js", "python", "go", "csharp"].map(|l| page.matches(&format!("\n```{l}\n")).count()).iter().sum();
     assert_eq!((recipes, quoted), (4, 4));
 }
 
