@@ -13,6 +13,12 @@ use steamnetmsg::endpoint::config::Config;
 use steamnetmsg::ids::{AppId, SteamId};
 use steamnetmsg::session::trust::Authorities;
 
+/// SNM_STATE_CONNECTING
+const CONNECTING: i32 = 1;
+
+/// SNM_STATE_FINDING_ROUTE
+const FINDING_ROUTE: i32 = 2;
+
 /// SNM_STATE_CONNECTED
 const CONNECTED: i32 = 3;
 
@@ -20,6 +26,7 @@ const CONNECTED: i32 = 3;
 const UNAUTHENTICATED: u32 = 1;
 
 #[derive(Debug, Args)]
+#[group(skip)] // the commands' own options have that name
 pub(super) struct Options {
     /// Our steam id; a certificate says it already
     #[arg(long, value_name = "N", value_parser = steam_id, required_unless_present_any = ["identity", "cert"])]
@@ -87,12 +94,25 @@ fn certificate(path: &Path) -> Result<Certificate, Failure> {
         .map_err(|why| Failure::System(format!("{} is no certificate: {why}", path.display())))
 }
 
-/// How a connected session looks: where the peer is, and whether it proved who it is. `None` when it is not connected.
-pub(super) fn connected(driver: &Driver, peer: SteamId) -> Result<Option<String>, Failure> {
+/// What a session is seen to be.
+pub(super) enum Seen {
+    /// There is none, or it has failed.
+    Nothing,
+    /// It is not connected yet.
+    Coming,
+    /// Messages flow; where the peer is, and whether it proved who it is.
+    Connected(String),
+}
+
+pub(super) fn look_at(driver: &Driver, peer: SteamId) -> Result<Seen, Failure> {
     let (info, _) = driver.with_endpoint(|endpoint, now| endpoint.session_info(now, peer)).map_err(gone)?;
     let standing = if info.info_flags & UNAUTHENTICATED == 0 { "certified" } else { "not certified" };
     let address = info.remote_address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
-    Ok((info.state == CONNECTED).then(|| format!("{} at {address}, {standing}", peer.0)))
+    Ok(match info.state {
+        CONNECTED => Seen::Connected(format!("{} at {address}, {standing}", peer.0)),
+        CONNECTING | FINDING_ROUTE => Seen::Coming,
+        _ => Seen::Nothing,
+    })
 }
 
 pub(super) fn gone(error: Gone) -> Failure {

@@ -1,6 +1,6 @@
 //! `listen`: an endpoint that accepts everybody who may enter, says who came and went, and sends back what it gets.
 
-use super::endpoint::{connected, gone, plain};
+use super::endpoint::{Seen, gone, look_at, plain};
 use super::{Failure, endpoint, say};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -112,6 +112,7 @@ impl House<'_> {
         let mut messages = Vec::new();
         self.driver.receive(self.channel, AT_ONCE, &mut messages);
         for message in &messages {
+            self.greet(message.from)?;
             let how = flags::NO_NAGLE | if message.reliable { flags::RELIABLE } else { 0 };
             let sent = self.driver.send(message.from, &message.payload, how, self.channel).map_err(gone)?;
             if let (Err(_), Some(guest)) = (sent, self.guests.get_mut(&message.from)) {
@@ -123,21 +124,25 @@ impl House<'_> {
 
     /// Says who has come and who has gone since the last look.
     fn look(&mut self) -> Result<(), Failure> {
-        let mut left = Vec::new();
-        for (peer, guest) in &mut self.guests {
-            match (guest.connected, connected(self.driver, *peer)?) {
-                (false, Some(session)) => {
-                    guest.connected = true;
-                    say(format_args!("{session}, is here"))?;
-                }
-                (true, None) => left.push((*peer, guest.dropped)),
-                _ => {}
+        for peer in self.guests.keys().copied().collect::<Vec<_>>() {
+            self.greet(peer)?;
+            if let (Seen::Nothing, Some(guest)) = (look_at(self.driver, peer)?, self.guests.get(&peer)) {
+                let been = if guest.connected { "is gone" } else { "came and went" };
+                let dropped =
+                    if guest.dropped > 0 { format!("; {} echoes did not fit", guest.dropped) } else { String::new() };
+                self.guests.remove(&peer);
+                say(format_args!("{} {been}{dropped}", peer.0))?;
             }
         }
-        for (peer, dropped) in left {
-            self.guests.remove(&peer);
-            let dropped = if dropped > 0 { format!("; {dropped} echoes did not fit") } else { String::new() };
-            say(format_args!("{} is gone{dropped}", peer.0))?;
+        Ok(())
+    }
+
+    /// Says that a guest is here, once he is.
+    fn greet(&mut self, peer: SteamId) -> Result<(), Failure> {
+        let Some(guest) = self.guests.get_mut(&peer).filter(|guest| !guest.connected) else { return Ok(()) };
+        if let Seen::Connected(session) = look_at(self.driver, peer)? {
+            guest.connected = true;
+            say(format_args!("{session}, is here"))?;
         }
         Ok(())
     }

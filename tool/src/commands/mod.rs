@@ -122,3 +122,14 @@ fn steam_id(text: &str) -> Result<SteamId, String> {
 fn app_id(text: &str) -> Result<AppId, String> {
     text.parse().map(AppId).map_err(|_| "an app id is a decimal number of 32 bits".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Program;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_command_contradicts_itself() {
+        Program::command().debug_assert();
+    }
+}

@@ -3,7 +3,7 @@
 //! The first message is reliable and opens the session; it is not measured. The others are unreliable and go out one
 //! an interval, so that what the line loses is seen to be lost.
 
-use super::endpoint::{connected, gone, plain};
+use super::endpoint::{Seen, gone, look_at, plain};
 use super::{Failure, endpoint, say, steam_id};
 use clap::Args;
 use steamnetmsg::driver::{Driver, clock};
@@ -75,7 +75,7 @@ impl Ping<'_> {
         self.send(0, flags::RELIABLE | flags::NO_NAGLE)?;
         loop {
             self.look_for_failure()?;
-            if let Some(session) = connected(self.driver, self.peer)? {
+            if let Seen::Connected(session) = look_at(self.driver, self.peer)? {
                 let took = milliseconds(clock::now().saturating_since(began));
                 return say(format_args!("connected with {session}, in {took} ms"));
             }
