@@ -37,7 +37,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         channel: Channel(options.endpoint.channel),
         guests: BTreeMap::new(),
         looked: None,
-        idle: false,
+        woken: false,
     };
     let span = options.span.map(|span| Duration::from_nanos(span.as_nanos().try_into().unwrap_or(u64::MAX)));
     let began = clock::now();
@@ -61,8 +61,8 @@ struct House<'a> {
     channel: Channel,
     guests: BTreeMap<SteamId, Guest>,
     looked: Option<Instant>,
-    /// The last turn found nothing to do.
-    idle: bool,
+    /// The last turn ended because something waits.
+    woken: bool,
 }
 
 impl House<'_> {
@@ -78,11 +78,14 @@ impl House<'_> {
             self.looked = Some(now);
             self.look()?;
         }
-        let woken_for_nothing = self.idle && done == 0;
-        self.idle = done == 0;
-        if done == 0 && self.driver.wait(Some(LOOK_EVERY)) && woken_for_nothing {
-            // Something waits that is not ours to take: messages on another channel.
-            std::thread::sleep(LOOK_EVERY);
+        if done == 0 {
+            if self.woken {
+                // For nothing: what waits is not ours to take, messages on another channel.
+                std::thread::sleep(LOOK_EVERY);
+            }
+            self.woken = self.driver.wait(Some(LOOK_EVERY));
+        } else {
+            self.woken = false;
         }
         Ok(())
     }
