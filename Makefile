@@ -29,8 +29,7 @@ EXAMPLES := $(CURDIR)/build/examples
 
 all: examples ## the library and the tool (release), and the C examples
 
-# Together, because cargo would otherwise build the library twice, each time with other features of what is below it.
-BUILD_ALL := cargo build --release --locked --package steamnetmsg --lib --package steamnetmsg-tool --bins
+BUILD_ALL := cargo build --release --locked --lib --bins
 
 lib tool: ## the library, target/release/libsteamnetmsg.{so,a}, and the tool, target/release/steamnetmsg
 	@tools/ensure.sh cargo cc
