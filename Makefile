@@ -31,9 +31,11 @@ all: examples ## the library and the tool (release), and the C examples
 
 BUILD_ALL := cargo build --release --locked --lib --bins
 
-lib tool: ## the library, target/release/libsteamnetmsg.{so,a}, and the tool, target/release/steamnetmsg
+lib: ## the library: target/release/libsteamnetmsg.{so,a}; the tool comes with it
 	@tools/ensure.sh cargo cc
 	$(BUILD_ALL)
+
+tool: lib ## the program steamnetmsg: target/release/steamnetmsg
 
 stage: lib
 	@$(MAKE) --no-print-directory -s install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib INCLUDEDIR=$(STAGE)/include \
