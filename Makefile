@@ -3,6 +3,7 @@
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+BINDIR     ?= $(PREFIX)/bin
 DESTDIR    ?=
 
 # Rust's own installer puts cargo here, which not every shell has on its path.
@@ -13,6 +14,7 @@ ABI_MAJOR := 1
 TARGET    := $(or $(CARGO_TARGET_DIR),target)
 BUILT_SO  := $(TARGET)/release/libsteamnetmsg.so
 BUILT_A   := $(TARGET)/release/libsteamnetmsg.a
+BUILT_BIN := $(TARGET)/release/steamnetmsg
 CHECK     := tools/check.sh
 
 # What a program linked with the static library needs from the system: rustc --print native-static-libs.
@@ -22,27 +24,32 @@ SYSTEM_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl
 STAGE    := $(CURDIR)/build/stage
 EXAMPLES := $(CURDIR)/build/examples
 
-.PHONY: all lib stage examples demo bench bench-instructions test check-format check-lint test-rust test-wire \
+.PHONY: all lib tool stage examples demo bench bench-instructions test check-format check-lint test-rust test-wire \
         test-examples test-packaging test-capture install uninstall clean help
 
-all: examples ## the library (release) and the C examples
+all: examples ## the library and the tool (release), and the C examples
 
-lib: ## only the library: target/release/libsteamnetmsg.{so,a}
+BUILD_ALL := cargo build --release --locked --lib --bins
+
+lib: ## the library: target/release/libsteamnetmsg.{so,a}; the tool comes with it
 	@tools/ensure.sh cargo cc
-	cargo build --release --locked --lib
+	$(BUILD_ALL)
+
+tool: lib ## the program steamnetmsg: target/release/steamnetmsg
 
 stage: lib
-	@$(MAKE) --no-print-directory -s install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib INCLUDEDIR=$(STAGE)/include DESTDIR=
+	@$(MAKE) --no-print-directory -s install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib INCLUDEDIR=$(STAGE)/include \
+	    BINDIR=$(STAGE)/bin DESTDIR=
 
 examples: stage ## the C examples: build/examples/{hello,chat,sendfile}
 	@tools/ensure.sh cc pkg-config
 	@$(MAKE) --no-print-directory -C examples-c OUT=$(EXAMPLES) PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig
 
-demo: ## two chats and a file over a bad line, in the terminal
+demo: ## certified users: two chats and a file over a bad line, in the terminal
 	@tools/ensure.sh cargo cc pkg-config
 	@echo "building; the first time takes a few minutes"
 	@$(CHECK) "the library and the examples are built" $(MAKE) examples
-	@tools/demo.sh $(EXAMPLES)
+	@tools/demo.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg
 
 # The libraries measured beside ours (GameNetworkingSockets takes minutes to build): `make bench PEERS=quinn`, `PEERS=`.
 PEERS   ?= quinn enet gns
@@ -70,7 +77,7 @@ check-lint:
 	@$(CHECK) "clippy, no warnings" cargo clippy --workspace --all-targets --locked -- -D warnings
 
 test-rust:
-	@tools/ensure.sh cargo cc g++ readelf gcc-m32
+	@tools/ensure.sh cargo cc g++ readelf gcc-m32 node python3 python3-cryptography
 	cargo test --workspace --locked --no-fail-fast
 
 test-wire:
@@ -78,7 +85,7 @@ test-wire:
 	tests/wire.sh
 
 test-examples: examples
-	tests/examples.sh $(EXAMPLES)
+	tests/examples.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg
 
 test-packaging: lib
 	@tools/ensure.sh cc g++ cmake pkg-config readelf
@@ -89,16 +96,17 @@ test-capture: examples
 	tests/capture.sh $(EXAMPLES)
 
 # Only built here when missing, so that `sudo make install` needs no Rust for root.
-$(BUILT_SO) $(BUILT_A):
-	cargo build --release --locked --lib
+$(BUILT_SO) $(BUILT_A) $(BUILT_BIN):
+	$(BUILD_ALL)
 
 CMAKEDIR := $(LIBDIR)/cmake/steamnetmsg
 FILL_IN   = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI_MAJOR@|$(ABI_MAJOR)|g' -e 's|@SYSTEM_LIBS@|$(SYSTEM_LIBS)|g' \
     -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
     -e "s|@INCLUDEDIR_FROM_LIBDIR@|$$(realpath -m --relative-to=$(LIBDIR) $(INCLUDEDIR))|g"
 
-install: $(BUILT_SO) $(BUILT_A) ## into PREFIX (/usr/local), LIBDIR, INCLUDEDIR, below DESTDIR
-	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(CMAKEDIR)" "$(DESTDIR)$(INCLUDEDIR)"
+install: $(BUILT_SO) $(BUILT_A) $(BUILT_BIN) ## into PREFIX (/usr/local), LIBDIR, INCLUDEDIR, BINDIR, below DESTDIR
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(CMAKEDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(BINDIR)"
+	install -C -m 755 $(BUILT_BIN) "$(DESTDIR)$(BINDIR)/steamnetmsg"
 	install -C -m 755 $(BUILT_SO) "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(VERSION)"
 	ln -sf libsteamnetmsg.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(ABI_MAJOR)"
 	ln -sf libsteamnetmsg.so.$(ABI_MAJOR) "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so"
@@ -110,7 +118,7 @@ install: $(BUILT_SO) $(BUILT_A) ## into PREFIX (/usr/local), LIBDIR, INCLUDEDIR,
 
 uninstall: ## takes away what install put there
 	rm -f "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(VERSION)" "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(ABI_MAJOR)" \
-	    "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so" "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.a" \
+	    "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so" "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.a" "$(DESTDIR)$(BINDIR)/steamnetmsg" \
 	    "$(DESTDIR)$(INCLUDEDIR)/steamnetmsg.h" "$(DESTDIR)$(LIBDIR)/pkgconfig/steamnetmsg.pc"
 	rm -rf "$(DESTDIR)$(CMAKEDIR)"
 

@@ -131,7 +131,8 @@ static void watch(struct chat *chat)
         snm_connection_state state = snm_get_session_connection_info(chat->endpoint, member->id, &info, NULL);
 
         if (state == SNM_STATE_CONNECTED && member->state != SNM_STATE_CONNECTED)
-            printf("* connected with %" PRIu64 " at %s\n", member->id, info.remote_address);
+            printf("* connected with %" PRIu64 " at %s, %s\n", member->id, info.remote_address,
+                   info.info_flags & SNM_INFO_UNAUTHENTICATED ? "who only says so" : "certified");
         else if (member->state == SNM_STATE_CONNECTED && !has_session(state))
             printf("* %" PRIu64 " is gone\n", member->id);
         member->state = state;
@@ -187,7 +188,7 @@ static void show_info(struct chat *chat)
         if (state == SNM_STATE_CONNECTED)
             printf(", ping %" PRId32 " ms, quality %.2f here %.2f there (-1: not known yet)%s", status.ping,
                    (double)status.local_quality, (double)status.remote_quality,
-                   info.info_flags & SNM_INFO_UNAUTHENTICATED ? ", encrypted, unauthenticated" : ", encrypted");
+                   info.info_flags & SNM_INFO_UNAUTHENTICATED ? ", encrypted, unauthenticated" : ", encrypted, certified");
         else if (info.end_reason != 0)
             printf(", %s (%" PRId32 ")", snm_end_reason_name(info.end_reason), info.end_reason);
         putchar('\n');

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEY_SIZE = 32, CERTIFICATE_SIZE = 133 };
+
 static volatile sig_atomic_t stop_flag; /* a signal handler can reach nothing else */
 
 static void on_stop(int signal_number)
@@ -97,7 +99,8 @@ int options_take(struct options *options, int argc, char **argv, int *at)
         return 1;
     }
     if (strcmp(name, "--id") != 0 && strcmp(name, "--bind") != 0 && strcmp(name, "--peer") != 0
-        && strcmp(name, "--loss") != 0 && strcmp(name, "--lag") != 0)
+        && strcmp(name, "--identity") != 0 && strcmp(name, "--authority") != 0 && strcmp(name, "--loss") != 0
+        && strcmp(name, "--lag") != 0)
         return 0;
     if (*at + 1 >= argc) {
         fprintf(stderr, "%s needs a value\n", name);
@@ -113,6 +116,10 @@ int options_take(struct options *options, int argc, char **argv, int *at)
         options->bind = value;
     else if (strcmp(name, "--peer") == 0)
         right = take_peer(options, value);
+    else if (strcmp(name, "--identity") == 0)
+        options->identity = value;
+    else if (strcmp(name, "--authority") == 0)
+        options->authority = value;
     else if (strcmp(name, "--loss") == 0)
         right = take_number(value, 100, &options->loss_percent);
     else if ((right = take_number(value, 5000, &lag)) != 0)
@@ -122,11 +129,48 @@ int options_take(struct options *options, int argc, char **argv, int *at)
     return right ? 1 : -1;
 }
 
+/* Reads the first bytes of a file; in a key file the 32 of the key come first. */
+static int read_paper(const char *folder, const char *name, uint8_t *bytes, size_t size)
+{
+    char path[1024];
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    size_t count = file ? fread(bytes, 1, size, file) : 0;
+    if (file)
+        fclose(file);
+    if (count != size)
+        fprintf(stderr, "cannot read %s: %s\n", path, file ? "it is too short" : strerror(errno));
+    return count == size;
+}
+
+/* Gives the config what proves who we are. */
+static int show_papers(snm_config *config, const char *folder)
+{
+    uint8_t key[KEY_SIZE], certificate[CERTIFICATE_SIZE];
+
+    if (!read_paper(folder, "identity.key", key, sizeof key)
+        || !read_paper(folder, "identity.cert", certificate, sizeof certificate))
+        return 0;
+    if (snm_config_set_bytes(config, SNM_CONFIG_IDENTITY_KEY, key, sizeof key) == SNM_RESULT_OK
+        && snm_config_set_bytes(config, SNM_CONFIG_CERTIFICATE, certificate, sizeof certificate) == SNM_RESULT_OK)
+        return 1;
+    fprintf(stderr, "cannot use the identity in %s: %s\n", folder, snm_last_error());
+    return 0;
+}
+
 snm_endpoint *options_open(const struct options *options, snm_config *config)
 {
     snm_endpoint *endpoint = NULL;
+
+    if (options->identity && !show_papers(config, options->identity)) {
+        snm_config_destroy(config);
+        return NULL;
+    }
+    const char *authority = options->authority ? options->authority : "";
     int right = snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)options->id) == SNM_RESULT_OK
         && snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, options->bind) == SNM_RESULT_OK
+        && snm_config_set_string(config, SNM_CONFIG_TRUSTED_AUTHORITIES, authority) == SNM_RESULT_OK
         && snm_config_set_int(config, SNM_CONFIG_IP_ALLOW_WITHOUT_AUTH, options->allow_lan) == SNM_RESULT_OK
         && snm_config_set_float(config, SNM_CONFIG_FAKE_PACKET_LOSS_SEND, options->loss_percent) == SNM_RESULT_OK
         && snm_config_set_float(config, SNM_CONFIG_FAKE_PACKET_LOSS_RECV, options->loss_percent) == SNM_RESULT_OK

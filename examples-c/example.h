@@ -20,6 +20,8 @@ struct options {
         const char *address;
     } peers[EXAMPLE_MAX_PEERS];
     int peer_count;
+    const char *identity;  /* a folder with our identity.key and identity.cert; NULL: we only claim our steam id */
+    const char *authority; /* public keys of those whose certificates we believe; NULL: nobody's */
     int allow_lan;       /* talk to machines other than this one without certificates */
     double loss_percent; /* injected in each direction */
     int lag_ms;          /* injected in each direction: twice this is added to the round trip */
@@ -29,6 +31,9 @@ struct options {
     "  --id N                our steam id (needed)\n"                                  \
     "  --bind IP:PORT        our socket (default 127.0.0.1:0, any free port)\n"        \
     "  --peer N@HOST:PORT    where steam id N is; may be given several times\n"        \
+    "  --identity DIR        prove who we are, with the identity.key and identity.cert\n" \
+    "                        there (made by the program steamnetmsg)\n"               \
+    "  --authority PUBKEY    let in only whom this authority has certified\n"         \
     "  --allow-lan           talk to other machines, though nobody proves who he is\n" \
     "  --loss PERCENT        lose packets on purpose, in each direction\n"             \
     "  --lag MS              delay packets on purpose, in each direction\n"

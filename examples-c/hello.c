@@ -3,6 +3,9 @@
  *
  *     cc hello.c $(pkg-config --cflags --libs steamnetmsg) -o hello && ./hello
  *
+ * With certificates, which the program steamnetmsg makes: ./hello FOLDER_OF_1001 FOLDER_OF_1002 AUTHORITY, where each
+ * folder has an identity.key and an identity.cert, and AUTHORITY is the public key of who made them.
+ *
  * Exits with 0 only if the greeting was delivered and answered.
  */
 #include <inttypes.h>
@@ -15,15 +18,39 @@
 
 enum { CHANNEL = 0, PATIENCE_MS = 5000 };
 
-/* An endpoint is one local identity: a steam id and its UDP socket. */
-static snm_endpoint *open_endpoint(uint64_t steam_id)
+/* Sets a setting to the first bytes of a file; in a key file the 32 of the key come first. */
+static int set_from_file(snm_config *config, snm_config_key setting, const char *folder, const char *name, size_t size)
+{
+    char path[1024];
+    uint8_t bytes[133];
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    int right = file && fread(bytes, 1, size, file) == size
+        && snm_config_set_bytes(config, setting, bytes, (uint32_t)size) == SNM_RESULT_OK;
+    if (!right)
+        fprintf(stderr, "cannot use %s\n", path);
+    if (file)
+        fclose(file);
+    return right;
+}
+
+/*
+ * An endpoint is one local identity: a steam id and its UDP socket. With a folder it proves its steam id, and lets in
+ * only peers who prove theirs to the same authority.
+ */
+static snm_endpoint *open_endpoint(uint64_t steam_id, const char *folder, const char *authority)
 {
     snm_endpoint *endpoint = NULL;
     snm_config *config = snm_config_create();
 
     snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id);
     snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0"); /* a free port of our own machine */
-    if (snm_endpoint_create(config, &endpoint) != SNM_RESULT_OK)
+    int right = !folder
+        || (set_from_file(config, SNM_CONFIG_IDENTITY_KEY, folder, "identity.key", 32)
+            && set_from_file(config, SNM_CONFIG_CERTIFICATE, folder, "identity.cert", 133)
+            && snm_config_set_string(config, SNM_CONFIG_TRUSTED_AUTHORITIES, authority) == SNM_RESULT_OK);
+    if (!right || snm_endpoint_create(config, &endpoint) != SNM_RESULT_OK)
         fprintf(stderr, "cannot open an endpoint for %" PRIu64 ": %s\n", steam_id, snm_last_error());
     snm_config_destroy(config);
     return endpoint;
@@ -82,20 +109,36 @@ static int hear(snm_endpoint *endpoint, uint64_t me, const char *expected)
     return right;
 }
 
-int main(void)
+/* Whether the peer's steam id is more than a claim. */
+static int is_certified(snm_endpoint *endpoint, uint64_t peer)
 {
-    snm_endpoint *anna = open_endpoint(ANNA);
-    snm_endpoint *bert = open_endpoint(BERT);
+    snm_connection_info info = SNM_CONNECTION_INFO_INIT;
+
+    return snm_get_session_connection_info(endpoint, peer, &info, NULL) == SNM_STATE_CONNECTED
+        && !(info.info_flags & SNM_INFO_UNAUTHENTICATED);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 1 && argc != 4) {
+        fprintf(stderr, "usage: hello [FOLDER_OF_1001 FOLDER_OF_1002 AUTHORITY]\n");
+        return 2;
+    }
+    const int certified = argc == 4;
+    const char *authority = certified ? argv[3] : NULL;
+    snm_endpoint *anna = open_endpoint(ANNA, certified ? argv[1] : NULL, authority);
+    snm_endpoint *bert = open_endpoint(BERT, certified ? argv[2] : NULL, authority);
 
     int worked = anna && bert
         && introduce(anna, bert, BERT) && introduce(bert, anna, ANNA)
         && say(anna, BERT, "hello")                  /* opens the session and asks Bert */
         && hear(bert, BERT, "hello")                 /* Bert accepts, then reads */
         && say(bert, ANNA, "hello to you too")
-        && hear(anna, ANNA, "hello to you too");     /* who sent first is not asked */
+        && hear(anna, ANNA, "hello to you too")      /* who sent first is not asked */
+        && (!certified || (is_certified(anna, BERT) && is_certified(bert, ANNA)));
 
     snm_endpoint_destroy(anna); /* closes the session and tells Bert; NULL is fine */
     snm_endpoint_destroy(bert);
-    puts(worked ? "it works" : "it does not work");
+    puts(!worked ? "it does not work" : certified ? "it works, certified" : "it works");
     return worked ? 0 : 1;
 }

@@ -17,6 +17,7 @@ installs() {
     [ -f "$prefix/lib/libsteamnetmsg.so.1" ]
     [ -f "$prefix/lib/libsteamnetmsg.a" ]
     cmp "$top/include/steamnetmsg.h" "$prefix/include/steamnetmsg.h"
+    "$prefix/bin/steamnetmsg" --version
 }
 
 soname_carries_the_abi_version() {

@@ -157,8 +157,8 @@ fn benches() -> Vec<File> {
 
 /// Everything people read: code, papers, scripts.
 fn texts() -> Vec<File> {
-    let endings = ["rs", "md", "txt", "h", "c", "sh", "toml", "in", "py", "map"];
-    let dirs = ["src", "tests", "docs", "include", "examples-c", "packaging", "tools", "benches"];
+    let endings = ["rs", "md", "txt", "h", "c", "sh", "toml", "in", "py", "mjs", "go", "cs", "map"];
+    let dirs = ["src", "tests", "docs", "include", "examples-c", "packaging", "tools", "tool", "benches"];
     let mut paths: Vec<PathBuf> = dirs.iter().flat_map(|dir| files_below(dir, &endings)).collect();
     let top = fs::read_dir(root()).expect("the root").map(|entry| entry.expect("readable").path());
     paths.extend(top.filter(|path| path.extension().is_some_and(|e| endings.iter().any(|ending| e == *ending))));

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# tools/demo.sh DIRECTORY: shows what the library does, with the C examples built there. SNM_DEMO_MIB is the least size
-# of the file that is sent (64).
+# tools/demo.sh DIRECTORY TOOL: shows what the library does, with the C examples built there, between users that TOOL, the
+# program steamnetmsg, certifies. SNM_DEMO_MIB is the least size of the file that is sent (64).
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 examples=$(cd "$1" && pwd)
+tool=$2
 least_bytes=$((${SNM_DEMO_MIB:-64} * 1024 * 1024))
 # shellcheck source=tools/programs.sh
 . "$top/tools/programs.sh"
+# shellcheck source=tools/papers.sh
+. "$top/tools/papers.sh"
 
 bold='' plain=''
 if [ -t 1 ]; then
@@ -40,11 +43,21 @@ see() {
     while_waiting
 }
 
+papers() {
+    heading "1. An authority certifies who is 1001 and who is 1002"
+    make_papers "$tool" "$scratch" 2>"$scratch/papers.log" || { cat "$scratch/papers.log" && return 1; }
+    "$tool" cert show "$scratch/1001/identity.cert" --authority "$authority" | sed 's/^/  /'
+    heading "Two endpoints of one process say hello"
+    "$examples/hello" "$scratch/1001" "$scratch/1002" "$authority" | sed 's/^/  /'
+    as_1001=(--id 1001 --identity "$scratch/1001" --authority "$authority")
+    as_1002=(--id 1002 --identity "$scratch/1002" --authority "$authority")
+}
+
 chat() {
-    heading "1. Two processes talk by steam id"
-    start bert "$examples/chat" --id 1002
+    heading "2. Two processes talk by steam id"
+    start bert "$examples/chat" "${as_1002[@]}"
     see bert "listens at"
-    start anna "$examples/chat" --id 1001 --peer "1002@$(address_of bert)"
+    start anna "$examples/chat" "${as_1001[@]}" --peer "1002@$(address_of bert)"
     see anna "listens at"
     say anna "Hello 1002, this is 1001. Can you read me?"
     see bert "accept? [y/n]"
@@ -78,11 +91,12 @@ make_file() {
 file() {
     local digest received
     make_file
-    heading "2. A file of $(($(wc -c <"$scratch/game-assets.bin") / 1048576)) MiB over a line with 5 % loss and 50 ms round trip," \
+    heading "3. A file of $(($(wc -c <"$scratch/game-assets.bin") / 1048576)) MiB over a line with 5 % loss and 50 ms round trip," \
         "and a 60 Hz heartbeat beside it"
     mkdir "$scratch/received"
-    start receiver "$examples/sendfile" recv --id 1002 --out "$scratch/received" --once
-    "$examples/sendfile" send --id 1001 --peer "1002@$(address_of receiver)" --loss 5 --lag 25 "$scratch/game-assets.bin"
+    start receiver "$examples/sendfile" recv "${as_1002[@]}" --out "$scratch/received" --once
+    "$examples/sendfile" send "${as_1001[@]}" --peer "1002@$(address_of receiver)" --loss 5 --lag 25 \
+        "$scratch/game-assets.bin"
     finish receiver
     heading "What the receiver saw"
     grep -v '^  received \[' "$scratch/receiver.log" # its progress
@@ -107,6 +121,6 @@ ended() {
 open_programs
 trap ended EXIT
 heading "steamnetmsg: peer-to-peer messages by steam id"
-"$examples/hello"
+papers
 chat
 file

@@ -7,6 +7,8 @@ package_of() {
     case $1 in
         cc) echo gcc ;;
         readelf | nm) echo binutils ;;
+        node) echo nodejs ;;
+        go) echo golang-go ;;
         *) echo "$1" ;;
     esac
 }
@@ -41,6 +43,15 @@ packages_of_peer() {
     esac
 }
 
+# python3-cryptography is no command either, and Debian's Python need not be the first on the path.
+python_has_cryptography() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import cryptography' 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+
 missing=()
 for command in "$@"; do
     if [ "$command" = cargo ]; then
@@ -57,6 +68,8 @@ for command in "$@"; do
         peer=${command#peer-}
         # shellcheck disable=SC2207 # names of packages have no spaces
         builds_peer "$peer" || missing+=($(packages_of_peer "$peer"))
+    elif [ "$command" = python3-cryptography ]; then
+        python_has_cryptography || missing+=(python3-cryptography)
     elif ! command -v "$command" >/dev/null; then
         missing+=("$(package_of "$command")")
     fi
