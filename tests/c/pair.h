@@ -10,6 +10,8 @@
 
 #define A_ID UINT64_C(76561197960265729)
 #define B_ID UINT64_C(76561197960265730)
+#define C_ID UINT64_C(76561197960265731)
+#define NOBODY UINT64_C(76561197960265999) /* nowhere to be found */
 
 typedef struct pair {
   snm_endpoint *a, *b;
