@@ -23,7 +23,7 @@ STAGE    := $(CURDIR)/build/stage
 EXAMPLES := $(CURDIR)/build/examples
 
 .PHONY: all lib stage examples demo test check-format check-lint test-rust test-examples test-packaging test-capture \
-        install uninstall clean help
+        test-sanitizers install uninstall clean help
 
 all: examples ## the library (release) and the C examples
 
@@ -44,7 +44,7 @@ demo: ## two chats and a file over a bad line, in the terminal
 	@$(CHECK) "the library and the examples are built" $(MAKE) examples
 	@tools/demo.sh $(EXAMPLES)
 
-test: check-format check-lint test-rust test-examples test-packaging test-capture ## every test (-k: also after a failure)
+test: check-format check-lint test-rust test-examples test-packaging test-capture test-sanitizers ## every test (-k: also after a failure)
 
 check-format:
 	@tools/ensure.sh cargo
@@ -68,6 +68,9 @@ test-packaging: lib
 test-capture: examples
 	@tools/ensure.sh tcpdump python3
 	tests/capture.sh $(EXAMPLES)
+
+test-sanitizers: lib
+	tests/sanitizers.sh
 
 # Only built here when missing, so that `sudo make install` needs no Rust for root.
 $(BUILT_SO) $(BUILT_A):

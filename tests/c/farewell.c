@@ -1,7 +1,7 @@
 /*
  * An endpoint is destroyed while other threads wait for it, send, receive and ask: hundreds of times, by one
  * thread, by two at once, from inside its callback on either thread. Everybody is told, nobody hangs, its peer
- * goes on. SNM_FAREWELLS is how often (400).
+ * goes on. SNM_FAREWELLS is how often (200).
  */
 #include "pair.h"
 #include <pthread.h>
@@ -16,7 +16,7 @@ enum { BY_ONE, BY_TWO, IN_RUN_CALLBACKS, ON_THE_POLL_THREAD, WAYS };
 static pthread_barrier_t begins, ends, inside;
 static snm_endpoint *host; /* lives through all of it */
 static snm_endpoint *mortal; /* of this round; written between the rounds */
-static int round_now, rounds = 400;
+static int round_now, rounds = 200;
 
 static int is_dead(snm_endpoint *endpoint) {
   return snm_endpoint_set_int(endpoint, SNM_CONFIG_NAGLE_TIME, 0) == SNM_RESULT_INVALID_STATE;
@@ -151,29 +151,50 @@ static void each_destroys_the_other(int mode) {
   }
 }
 
-/* ---- A callback that takes longer than destroying may ---------------------------------------------------- */
+/* ---- Callbacks that take longer than destroying waits for the poll thread -------------------------------- */
 
 static int returned = 0;
 
 static void take_long(void *user_data, uint64_t from) {
   (void)user_data, (void)from;
   pthread_barrier_wait(&inside);
-  for (int i = 0; i < 1300; i++) pause_for(999);
+  for (int i = 0; i < 1000; i++) pause_for(999);
   __atomic_store_n(&returned, 1, __ATOMIC_RELEASE);
 }
 
-static void destroying_waits_for_a_slow_callback_and_frees_the_port(void) {
+static void take_a_while(void *user_data, uint64_t from) {
+  (void)user_data, (void)from;
+  for (int i = 0; i < 300; i++) pause_for(999);
+}
+
+/* One of two on the same poll thread, which calls their callbacks. */
+static snm_endpoint *on_a_shared_thread(uint64_t steam_id) {
+  snm_endpoint *endpoint = NULL;
+  snm_config *config = snm_config_create();
+  CHECK(snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id) == SNM_RESULT_OK);
+  CHECK(snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0") == SNM_RESULT_OK);
+  CHECK(snm_config_set_int(config, SNM_CONFIG_POLL_GROUP, 1) == SNM_RESULT_OK);
+  CHECK(snm_config_set_int(config, SNM_CONFIG_CALLBACK_MODE, 1) == SNM_RESULT_OK);
+  CHECK(snm_endpoint_create(config, &endpoint) == SNM_RESULT_OK);
+  snm_config_destroy(config);
+  introduce(host, steam_id, endpoint);
+  CHECK(send_text(host, steam_id, "hi", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
+  CHECK(snm_wait(endpoint, 20000) > 0);
+  return endpoint;
+}
+
+static void destroying_waits_for_slow_callbacks_and_frees_the_port(void) {
   char address[128];
-  snm_endpoint *ep = endpoint_of(B_ID);
+  snm_endpoint *mate = on_a_shared_thread(A_ID), *ep = on_a_shared_thread(B_ID);
   CHECK(snm_endpoint_local_address(ep, address, sizeof(address)) == SNM_RESULT_OK);
-  CHECK(snm_endpoint_set_int(ep, SNM_CONFIG_CALLBACK_MODE, 1) == SNM_RESULT_OK);
   snm_set_session_request_callback(ep, take_long, NULL);
-  introduce(host, B_ID, ep);
-  CHECK(send_text(host, B_ID, "hi", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
   pthread_barrier_wait(&inside);
+  /* When it comes back from the one callback, the poll thread goes on to the other. */
+  snm_set_session_request_callback(mate, take_a_while, NULL);
   snm_endpoint_destroy(ep);
   CHECK(__atomic_load_n(&returned, __ATOMIC_ACQUIRE) == 1);
   snm_endpoint_destroy(endpoint_at(B_ID, address));
+  snm_endpoint_destroy(mate);
 }
 
 int main(void) {
@@ -193,7 +214,7 @@ int main(void) {
   for (int i = 0; i < rounds; i++) one_farewell(i);
   for (int i = 0; i < ROLES; i++) CHECK(pthread_join(threads[i], NULL) == 0);
   for (int i = 0; i < rounds / 10 + 1; i++) each_destroys_the_other(i % 2);
-  destroying_waits_for_a_slow_callback_and_frees_the_port();
+  destroying_waits_for_slow_callbacks_and_frees_the_port();
   snm_shutdown_all();
   return 0;
 }
