@@ -201,5 +201,6 @@ fn ends_without(thread: &Arc<PollThread>, gone: usize) -> bool {
         return false;
     }
     threads::retire(running.swap_remove(index).join);
+    running.shrink_to_fit(); // memory that would be lost if the library is unloaded
     true
 }

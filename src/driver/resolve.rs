@@ -75,6 +75,11 @@ fn run(id: u64) {
             if let Some(join) = lookups.threads.remove(&id) {
                 threads::retire(join);
             }
+            if lookups.threads.is_empty() {
+                // Gives the memory back, which would be lost if the library is unloaded.
+                lookups.threads.clear();
+                lookups.waiting.shrink_to_fit();
+            }
             ENDED.notify_all();
             return;
         };
