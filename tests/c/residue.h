@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* More than what two thousand forgotten allocations of one byte, or a thousand of one KiB, take. */
-#define GROWTH_ALLOWED ((size_t)1 << 20)
+/* What the allocator itself may hold back; a thousand times half a KiB is more. */
+#define GROWTH_ALLOWED ((size_t)400 << 10)
 
 typedef struct residue {
   int descriptors, threads;
