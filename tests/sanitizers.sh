@@ -53,7 +53,7 @@ under_valgrind() {
         -Wl,-rpath,"$out/valgrind" -lpthread
     # A fair lock: without it one thread may keep the others out for seconds. Undefined values are not looked for:
     # valgrind takes what the assembler of the cipher writes for undefined.
-    SNM_TOGETHER_TURNS=100 SNM_FAREWELLS=8 SNM_CYCLES=40 timeout 240 valgrind -q --error-exitcode=9 --fair-sched=yes \
+    SNM_TOGETHER_TURNS=100 SNM_FAREWELLS=8 SNM_CYCLES=40 timeout 400 valgrind -q --error-exitcode=9 --fair-sched=yes \
         --undef-value-errors=no --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite "$out/valgrind/$1"
 }
 

@@ -138,7 +138,7 @@ static void each_destroys_the_other(int mode) {
     CHECK(snm_endpoint_set_int(both[i], SNM_CONFIG_CALLBACK_MODE, mode) == SNM_RESULT_OK);
     introduce(host, ids[i], both[i]);
     CHECK(send_text(host, ids[i], "hi", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
-    CHECK(snm_wait(both[i], 20000) > 0);
+    CHECK(snm_wait(both[i], PATIENCE) > 0);
   }
   for (int i = 0; i < 2; i++) {
     snm_set_session_request_callback(both[i], meet_and_destroy, both[1 - i]);
@@ -169,17 +169,14 @@ static void take_a_while(void *user_data, uint64_t from) {
 
 /* One of two on the same poll thread, which calls their callbacks. */
 static snm_endpoint *on_a_shared_thread(uint64_t steam_id) {
-  snm_endpoint *endpoint = NULL;
-  snm_config *config = snm_config_create();
-  CHECK(snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id) == SNM_RESULT_OK);
-  CHECK(snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0") == SNM_RESULT_OK);
+  snm_config *config = config_for(steam_id, "127.0.0.1:0");
+  snm_endpoint *endpoint;
   CHECK(snm_config_set_int(config, SNM_CONFIG_POLL_GROUP, 1) == SNM_RESULT_OK);
   CHECK(snm_config_set_int(config, SNM_CONFIG_CALLBACK_MODE, 1) == SNM_RESULT_OK);
-  CHECK(snm_endpoint_create(config, &endpoint) == SNM_RESULT_OK);
-  snm_config_destroy(config);
+  endpoint = endpoint_with(config);
   introduce(host, steam_id, endpoint);
   CHECK(send_text(host, steam_id, "hi", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
-  CHECK(snm_wait(endpoint, 20000) > 0);
+  CHECK(snm_wait(endpoint, PATIENCE) > 0);
   return endpoint;
 }
 

@@ -133,15 +133,10 @@ static void on_log(void *user_data, int32_t level, const char *text) {
 }
 
 static snm_endpoint *in_group(uint64_t steam_id, int group, int mode) {
-  snm_endpoint *endpoint = NULL;
-  snm_config *config = snm_config_create();
-  CHECK(snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id) == SNM_RESULT_OK);
-  CHECK(snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, "127.0.0.1:0") == SNM_RESULT_OK);
+  snm_config *config = config_for(steam_id, "127.0.0.1:0");
   CHECK(snm_config_set_int(config, SNM_CONFIG_POLL_GROUP, group) == SNM_RESULT_OK);
   CHECK(snm_config_set_int(config, SNM_CONFIG_CALLBACK_MODE, mode) == SNM_RESULT_OK);
-  CHECK(snm_endpoint_create(config, &endpoint) == SNM_RESULT_OK);
-  snm_config_destroy(config);
-  return endpoint;
+  return endpoint_with(config);
 }
 
 static int is_dead(snm_endpoint *endpoint) {

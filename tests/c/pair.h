@@ -37,10 +37,10 @@ static inline void end_pair(pair p) {
   snm_endpoint_destroy(p.b);
 }
 
-/* Waits for a condition, looking every 2 ms, for 20 s at most: only a hang is a failure. */
+/* Waits for a condition, looking every 2 ms. */
 #define EVENTUALLY(endpoint, condition)                                  \
   do {                                                                   \
-    int64_t until_ = snm_time_now() + 20000000;                          \
+    int64_t until_ = snm_time_now() + INT64_C(1000) * PATIENCE;           \
     while (!(condition)) {                                               \
       CHECK("in time" && snm_time_now() < until_);                       \
       nap(endpoint);                                                     \

@@ -109,7 +109,7 @@ static void talk(void *library, snm_endpoint *endpoint) {
   LOAD(receive, snm_receive_messages_on_channel);
   LOAD(release, snm_message_release);
   LOAD(time_now, snm_time_now);
-  const int64_t until = snm_time_now() + 20000000;
+  const int64_t until = snm_time_now() + INT64_C(120000000);
   snm_endpoint *other = endpoint_of(library, 9);
   snm_message *message = NULL;
   char address[128];
