@@ -25,7 +25,7 @@ STAGE    := $(CURDIR)/build/stage
 EXAMPLES := $(CURDIR)/build/examples
 
 .PHONY: all lib tool stage examples demo bench bench-instructions test check-format check-lint test-rust test-wire \
-        test-examples test-packaging test-capture install uninstall clean help
+        test-examples test-packaging test-capture test-sanitizers install uninstall clean help
 
 all: examples ## the library and the tool (release), and the C examples
 
@@ -66,7 +66,7 @@ bench-instructions: ## instructions of the hot walks, which no busy machine chan
 	cargo build --release --locked -p steamnetmsg-bench --bin walks
 	$(TARGET)/release/walks --twice
 
-test: check-format check-lint test-rust test-wire test-examples test-packaging test-capture ## every test (-k: also after a failure)
+test: check-format check-lint test-rust test-wire test-examples test-packaging test-capture test-sanitizers ## every test (-k: also after a failure)
 
 check-format:
 	@tools/ensure.sh cargo
@@ -94,6 +94,9 @@ test-packaging: lib
 test-capture: examples
 	@tools/ensure.sh tcpdump python3
 	tests/capture.sh $(EXAMPLES)
+
+test-sanitizers: lib
+	tests/sanitizers.sh
 
 # Only built here when missing, so that `sudo make install` needs no Rust for root.
 $(BUILT_SO) $(BUILT_A) $(BUILT_BIN):

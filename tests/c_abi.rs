@@ -122,7 +122,27 @@ fn every_message_arrives_through_a_storm_in_real_time() {
 }
 
 #[test]
-fn the_library_leaves_memory_when_unloaded() {
+fn eight_threads_at_once_lose_nothing_and_mix_nothing_up() {
+    run("together");
+}
+
+#[test]
+fn every_call_may_be_made_inside_every_callback() {
+    run("inside");
+}
+
+#[test]
+fn an_endpoint_may_be_destroyed_under_threads_that_call_and_wait() {
+    run("farewell");
+}
+
+#[test]
+fn a_thousand_endpoints_leave_no_descriptor_thread_or_memory() {
+    run("cycles");
+}
+
+#[test]
+fn the_library_leaves_memory_when_unloaded_a_thousand_times() {
     let folder = folder("unload");
     let binary = folder.join("unload");
     succeed(compiler(C).arg(root().join("tests/c/unload.c")).arg("-o").arg(&binary).arg("-ldl"));

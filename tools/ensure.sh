@@ -13,7 +13,12 @@ package_of() {
     esac
 }
 
-# gcc-m32 is no command but an ability: to compile for 32 bit on x86_64. Elsewhere nothing asks for it.
+# nightly-src is no command: the nightly Rust with the sources of its standard library.
+has_nightly_src() {
+    [ -d "$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library/std" ]
+}
+
+# gcc-m32 is none either, but an ability: to compile for 32 bit on x86_64. Elsewhere nothing asks for it.
 compiles_for_32_bit() {
     [ "$(uname -m)" != x86_64 ] || echo '#include <stdint.h>' | gcc -m32 -fsyntax-only -xc - 2>/dev/null
 }
@@ -60,6 +65,11 @@ for command in "$@"; do
             echo "    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2
             exit 1
         }
+    elif [ "$command" = nightly-src ]; then
+        has_nightly_src || rustup toolchain install nightly --profile minimal --component rust-src
+    elif [ "$command" = valgrind ]; then
+        # It reads the C library's own debugging information.
+        command -v valgrind >/dev/null || missing+=(valgrind libc6-dbg)
     elif [ "$command" = gcc-m32 ]; then
         compiles_for_32_bit || missing+=(gcc-multilib)
     elif [ "$command" = python3-venv ]; then

@@ -28,6 +28,7 @@ mod turn;
 mod udp;
 
 pub use resolve::wait_for_lookups;
+pub use threads::{Join, NAME as THREAD_NAME, Work, start_with};
 
 use crate::endpoint::config::{Config, ConfigError};
 use crate::endpoint::events::Event;
@@ -93,8 +94,7 @@ pub struct Driver {
 
 /// Opens an endpoint: binds its sockets and gives it a place on the poll thread of its group.
 ///
-/// With a `hook` events are announced on the poll thread. It may start that thread and so leaves a
-/// thread-local destructor in the calling thread, which keeps a shared library in memory until that ends.
+/// With a `hook` events are announced on the poll thread. It may start that thread, see [`start_with`].
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -192,7 +192,7 @@ impl Driver {
     }
 
     /// Adds the addresses of `host` (an IP address, or a name that is looked up in the background) under
-    /// which `peer` may be reached, at most eight. It may start a thread, as [`open`] does.
+    /// which `peer` may be reached, at most eight. It may start a thread.
     ///
     /// # Errors
     /// An empty name, or too many: lookups, or addresses of this peer. A name that turns out to be unknown

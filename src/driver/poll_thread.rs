@@ -14,7 +14,7 @@
 
 use super::alarm::Alarm;
 use super::ports::{Inbound, Ports};
-use super::threads;
+use super::threads::{self, Join};
 use super::turn::{Next, Seat};
 use super::{clock, shared::Shared};
 use crate::time::{Duration, Instant};
@@ -23,7 +23,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 const AWAKE: u8 = 0;
 const SLEEPING: u8 = 1;
@@ -79,7 +78,7 @@ impl Doorbell {
 struct Running {
     group: i32,
     thread: Arc<PollThread>,
-    handle: JoinHandle<()>,
+    join: Join,
     endpoints: usize,
     next_seat: usize,
 }
@@ -134,8 +133,8 @@ fn start(group: i32) -> io::Result<Running> {
         arrivals: Mutex::new(Vec::new()),
     });
     let own = thread.clone();
-    let handle = threads::start(move || run(poll, alarm, &own))?;
-    Ok(Running { group, thread, handle, endpoints: 0, next_seat: 0 })
+    let join = threads::start(move || run(poll, alarm, &own))?;
+    Ok(Running { group, thread, join, endpoints: 0, next_seat: 0 })
 }
 
 fn run(mut poll: Poll, mut alarm: Alarm, thread: &Arc<PollThread>) {
@@ -201,6 +200,7 @@ fn ends_without(thread: &Arc<PollThread>, gone: usize) -> bool {
     if running[index].endpoints > 0 {
         return false;
     }
-    threads::retire(running.swap_remove(index).handle);
+    threads::retire(running.swap_remove(index).join);
+    running.shrink_to_fit(); // memory that would be lost if the library is unloaded
     true
 }

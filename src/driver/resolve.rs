@@ -3,11 +3,10 @@
 //! The system's lookup blocks for seconds, so a few threads of their own work through a bounded queue
 //! and end when it is empty.
 
-use super::threads;
+use super::threads::{self, Join};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Lookups at once.
@@ -31,7 +30,7 @@ pub(super) struct Lookup {
 
 struct Lookups {
     waiting: VecDeque<Lookup>,
-    threads: BTreeMap<u64, JoinHandle<()>>,
+    threads: BTreeMap<u64, Join>,
     started: u64,
 }
 
@@ -53,8 +52,8 @@ pub(super) fn start(lookup: Lookup) -> bool {
         let id = lookups.started;
         lookups.started += 1;
         match threads::start(move || run(id)) {
-            Ok(handle) => {
-                lookups.threads.insert(id, handle);
+            Ok(join) => {
+                lookups.threads.insert(id, join);
             }
             // Those that run will come to it; without any it would wait for ever.
             Err(_) if lookups.threads.is_empty() => {
@@ -73,8 +72,13 @@ fn run(id: u64) {
     loop {
         let mut lookups = lookups();
         let Some(lookup) = lookups.waiting.pop_front() else {
-            if let Some(handle) = lookups.threads.remove(&id) {
-                threads::retire(handle);
+            if let Some(join) = lookups.threads.remove(&id) {
+                threads::retire(join);
+            }
+            if lookups.threads.is_empty() {
+                // Gives the memory back, which would be lost if the library is unloaded.
+                lookups.threads.clear();
+                lookups.waiting.shrink_to_fit();
             }
             ENDED.notify_all();
             return;

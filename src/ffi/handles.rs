@@ -46,7 +46,12 @@ impl<T> Table<T> {
 
     /// Takes it out; the handle is dead from here on.
     pub fn take<H>(&self, handle: *const H) -> Result<Arc<T>, Refusal> {
-        let taken = self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&handle.addr());
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        let taken = live.remove(&handle.addr());
+        if live.is_empty() {
+            live.clear(); // gives the memory back, which would be lost if the library is unloaded
+        }
+        drop(live);
         taken.ok_or_else(|| self.refuse(handle))
     }
 

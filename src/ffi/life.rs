@@ -109,10 +109,8 @@ fn create(config: *const snm_config) -> Result<usize, Refusal> {
             events::hook(&slot);
         }
     });
-    let opened = thread::run(move || driver::open(config, Some(hook)))
-        .map_err(|error| Refusal::fail(format!("no thread can be had to start an endpoint: {error}")))?
-        .ok_or_else(|| Refusal::fail("internal error while starting an endpoint, please report it"))?;
-    let driver = opened.map_err(|error| match error {
+    driver::start_with(thread::start);
+    let driver = driver::open(config, Some(hook)).map_err(|error| match error {
         OpenError::Config(ConfigError::Limit(text)) => Refusal::limit(text),
         OpenError::Config(error) => Refusal::param(error.to_string()),
         error => Refusal::fail(error.to_string()),
@@ -220,6 +218,8 @@ fn close(slot: &Arc<Slot>) {
     slot.driver.close();
     slot.request.set(None, null_mut());
     slot.failed.set(None, null_mut());
+    // Callbacks may have held up the poll thread for longer than closing waits for it. Now it comes back.
+    slot.driver.close();
     log::say(log::MESSAGE, &format!("endpoint on {} is gone", addresses(slot)));
 }
 

@@ -141,14 +141,7 @@ fn parse_place(text: &str) -> Result<Place<'_>, String> {
 fn add_address(slot: Arc<Slot>, peer: SteamId, text: &str) -> Result<(), Refusal> {
     match parse_place(text).map_err(Refusal::param)? {
         Place::Address(address) => Ok(slot.core(|core, now| core.add_peer_address(now, peer, address))??),
-        Place::Host(host, port) => {
-            let host = host.to_owned();
-            // It starts a thread, which the app's thread must not do itself: see ffi/thread.rs.
-            let added = super::thread::run(move || slot.driver.add_peer_host(peer, &host, port));
-            let added =
-                added.map_err(|error| Refusal::fail(format!("no thread can be had for a name look-up: {error}")))?;
-            Ok(added.ok_or_else(|| Refusal::fail("internal error in a name look-up, please report it"))??)
-        }
+        Place::Host(host, port) => Ok(slot.driver.add_peer_host(peer, host, port)?),
     }
 }
 

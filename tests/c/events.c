@@ -85,7 +85,7 @@ static void callbacks_run_only_in_run_callbacks(void) {
   snm_set_session_request_callback(p.b, accept_it, &s);
   CHECK(snm_run_callbacks(p.b) == 0);
   CHECK(send_text(p.a, B_ID, "x", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
-  CHECK(snm_wait(p.b, 20000) > 0);
+  CHECK(snm_wait(p.b, PATIENCE) > 0);
   CHECK(count_of(&s.requests) == 0);
   EVENTUALLY(p.b, snm_run_callbacks(p.b) == 1);
   CHECK(s.requests == 1 && s.peer == A_ID && pthread_equal(s.thread, pthread_self()));
@@ -100,7 +100,7 @@ static void an_event_without_a_callback_waits(void) {
   snm_event event = SNM_EVENT_INIT;
   snm_set_session_failed_callback(p.b, note_failure, &s);
   CHECK(send_text(p.a, B_ID, "x", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
-  CHECK(snm_wait(p.b, 20000) > 0);
+  CHECK(snm_wait(p.b, PATIENCE) > 0);
   CHECK(snm_run_callbacks(p.b) == 0);
   CHECK(snm_poll_event(p.b, &event) == 1);
   CHECK(event.type == SNM_EVENT_SESSION_REQUEST && event.remote_steam_id == A_ID);
@@ -125,7 +125,7 @@ static void the_poll_thread_calls_in_mode_1(void) {
   seen s = nothing_at(p.b);
   CHECK(snm_endpoint_set_int(p.b, SNM_CONFIG_CALLBACK_MODE, 1) == SNM_RESULT_OK);
   CHECK(send_text(p.a, B_ID, "x", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
-  CHECK(snm_wait(p.b, 20000) > 0); /* the request is there before the callback is */
+  CHECK(snm_wait(p.b, PATIENCE) > 0); /* the request is there before the callback is */
   snm_set_session_request_callback(p.b, accept_it, &s);
   EVENTUALLY(p.a, count_of(&s.requests) == 1);
   snm_set_session_request_callback(p.b, NULL, NULL);
@@ -142,7 +142,7 @@ static void destroying_inside_a_callback(int mode, snm_session_request_fn how) {
   CHECK(snm_endpoint_set_int(p.b, SNM_CONFIG_CALLBACK_MODE, mode) == SNM_RESULT_OK);
   snm_set_session_request_callback(p.b, how, &s);
   CHECK(send_text(p.a, B_ID, "x", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
-  until = snm_time_now() + 20000000;
+  until = snm_time_now() + INT64_C(1000) * PATIENCE;
   while (!is_dead(p.b)) {
     CHECK(snm_time_now() < until);
     if (mode == 0) (void)snm_run_callbacks(p.b);

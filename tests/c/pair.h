@@ -10,6 +10,8 @@
 
 #define A_ID UINT64_C(76561197960265729)
 #define B_ID UINT64_C(76561197960265730)
+#define C_ID UINT64_C(76561197960265731)
+#define NOBODY UINT64_C(76561197960265999) /* nowhere to be found */
 
 typedef struct pair {
   snm_endpoint *a, *b;
@@ -35,10 +37,10 @@ static inline void end_pair(pair p) {
   snm_endpoint_destroy(p.b);
 }
 
-/* Waits for a condition, looking every 2 ms, for 20 s at most: only a hang is a failure. */
+/* Waits for a condition, looking every 2 ms. */
 #define EVENTUALLY(endpoint, condition)                                  \
   do {                                                                   \
-    int64_t until_ = snm_time_now() + 20000000;                          \
+    int64_t until_ = snm_time_now() + INT64_C(1000) * PATIENCE;           \
     while (!(condition)) {                                               \
       CHECK("in time" && snm_time_now() < until_);                       \
       nap(endpoint);                                                     \
