@@ -68,6 +68,9 @@ fn code(error: SendError) -> i32 {
     }
 }
 
+/// The cell of the current session and how many there were: each session has its own.
+type Counted = (Option<Arc<PeerCell>>, u32);
+
 struct Player<'a> {
     setup: &'a Setup,
     world: World,
@@ -75,8 +78,7 @@ struct Player<'a> {
     log: Vec<Entry>,
     /// What was seen last, by endpoint and peer.
     seen: BTreeMap<(usize, usize), (i32, u32)>,
-    /// The cell of the current session and its count: each session has its own.
-    sessions: BTreeMap<(usize, usize), (Option<Arc<PeerCell>>, u32)>,
+    sessions: BTreeMap<(usize, usize), Counted>,
     paused: BTreeSet<usize>,
     channels: BTreeSet<i32>,
     next_read: Vec<Instant>,

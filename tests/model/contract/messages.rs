@@ -131,7 +131,7 @@ impl Model<'_> {
 
     /// Never more unread reliable messages of one session than granted; one alone may be larger.
     fn check_unread_bounds(&self) -> Judgement {
-        let mut by_session: BTreeMap<(usize, usize, u32), Vec<(Instant, bool, usize)>> = BTreeMap::new();
+        let mut by_session: BTreeMap<_, Vec<(Instant, bool, usize)>> = BTreeMap::new();
         for m in self.messages.values().filter(|m| m.reliable && m.from != m.to && !m.reopened) {
             if let (Some(arrived), Some(read)) = (m.arrived, m.read) {
                 let changes = by_session.entry((m.to, m.from, m.session)).or_default();
