@@ -97,20 +97,22 @@ static void *perform(void *role) {
   return NULL;
 }
 
+/* Each has a steam id of its own: what one of them asked for at the last moment is not the next one's. */
 static void one_farewell(int number) {
   const int way = number % WAYS;
-  mortal = endpoint_of(B_ID);
+  const uint64_t steam_id = NOBODY + 1 + (uint64_t)number;
+  mortal = endpoint_of(steam_id);
   round_now = number;
   introduce(mortal, HOST_ID, host);
-  introduce(host, B_ID, mortal);
+  introduce(host, steam_id, mortal);
   CHECK(snm_endpoint_set_int(mortal, SNM_CONFIG_CALLBACK_MODE, way == ON_THE_POLL_THREAD) == SNM_RESULT_OK);
   snm_set_session_request_callback(mortal, way < IN_RUN_CALLBACKS ? accept_it : destroy_it, mortal);
-  CHECK(send_text(host, B_ID, "hi", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
+  CHECK(send_text(host, steam_id, "hi", SNM_SEND_RELIABLE, 0) == SNM_RESULT_OK);
   pthread_barrier_wait(&begins);
   pthread_barrier_wait(&ends);
   CHECK(is_dead(mortal) && snm_wait(mortal, -1) == -1);
-  CHECK(snm_close_session_with_user(host, B_ID) <= 1);
-  CHECK(snm_remove_peer_address(host, B_ID) == SNM_RESULT_OK);
+  CHECK(snm_close_session_with_user(host, steam_id) <= 1);
+  CHECK(snm_remove_peer_address(host, steam_id) == SNM_RESULT_OK);
 }
 
 /* ---- Two callbacks, each of which destroys the endpoint of the other ------------------------------------- */
