@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitCode};
 use steamnetmsg::endpoint::config::Config;
 use steamnetmsg::endpoint::events::Event;
-use steamnetmsg::endpoint::faults::FaultSettings;
 use steamnetmsg::endpoint::mailbox::Message;
 use steamnetmsg::endpoint::{Endpoint, flags};
 use steamnetmsg::ids::{AppId, Channel, SteamId};
@@ -156,17 +155,7 @@ fn endpoint(steam_id: SteamId, now: Instant) -> Endpoint {
         session_idle_timeout: hour,
         ..Settings::default()
     };
-    let config = Config {
-        steam_id,
-        app_id: AppId(480),
-        bind: vec![address(steam_id)],
-        identity_seed: None,
-        callbacks_on_poll_thread: false,
-        poll_group: -1,
-        max_pending_requests: 64,
-        faults: FaultSettings::default(),
-        settings,
-    };
+    let config = Config { steam_id, bind: vec![address(steam_id)], settings, ..Config::new() };
     let seed = [steam_id.0 as u8; 32];
     Endpoint::new(config, seed, 3, now).expect("the configuration is valid")
 }
