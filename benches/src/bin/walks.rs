@@ -10,7 +10,7 @@ use steamnetmsg::endpoint::config::Config;
 use steamnetmsg::endpoint::events::Event;
 use steamnetmsg::endpoint::mailbox::Message;
 use steamnetmsg::endpoint::{Endpoint, flags};
-use steamnetmsg::ids::{AppId, Channel, SteamId};
+use steamnetmsg::ids::{Channel, SteamId};
 use steamnetmsg::machine::{Datagram, Machine, TransmitBuf};
 use steamnetmsg::settings::Settings;
 use steamnetmsg::time::{Duration, Instant};
