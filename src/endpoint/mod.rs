@@ -39,7 +39,7 @@ use faults::Link;
 use lanes::{Outgoing, PeerTable, charge};
 use loopback::Loopback;
 use mailbox::{Mailbox, SessionKey};
-use past::Past;
+use past::{Opened, Past};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -108,6 +108,7 @@ pub struct Endpoint {
     peers: Arc<PeerTable>,
     events: Events,
     past: Past,
+    opened: Opened,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     by_peer: BTreeMap<SteamId, usize>,
@@ -189,6 +190,7 @@ impl Endpoint {
             peers: Arc::default(),
             events: Events::default(),
             past: Past::default(),
+            opened: Opened::default(),
             slots: Vec::new(),
             free: Vec::new(),
             by_peer: BTreeMap::new(),

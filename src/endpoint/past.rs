@@ -1,6 +1,7 @@
-//! How the latest sessions ended, for whoever asks why there is none any more.
+//! What is remembered of sessions that are over: how they ended, for whoever asks why there is none any more,
+//! and their names, so that none is taken up a second time.
 
-use crate::ids::SteamId;
+use crate::ids::{SessionId, SteamId};
 use crate::session::Ending;
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -25,6 +26,32 @@ impl Past {
     /// How the last session with `peer` ended, and when.
     pub fn of(&self, peer: SteamId) -> Option<(&Ending, Instant)> {
         self.0.iter().find(|(of, ..)| *of == peer).map(|(_, ending, at)| (ending, *at))
+    }
+}
+
+/// The names of so many sessions are remembered, the latest ones.
+const MAX_OPENED: usize = 1_024;
+
+/// The peers' names of the latest sessions that stood. A peer that never heard our yes goes on asking under the
+/// same name; were it let in again after that session is over, what we had of it would come twice.
+#[derive(Debug, Default)]
+pub struct Opened(VecDeque<SessionId>);
+
+impl Opened {
+    /// A session of this name stands.
+    pub fn note(&mut self, name: SessionId) {
+        if self.has(name) {
+            return;
+        }
+        if self.0.len() >= MAX_OPENED {
+            self.0.pop_front();
+        }
+        self.0.push_back(name);
+    }
+
+    /// Did a session of this name stand?
+    pub fn has(&self, name: SessionId) -> bool {
+        self.0.contains(&name)
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Slot {
     /// Closed by the app, still delivering until then (CLOSE_FLUSH).
     pub(super) flushing_until: Option<Instant>,
     held_back: bool,
+    /// It stood, and its name is remembered.
+    stood: bool,
 }
 
 impl Endpoint {
@@ -90,7 +92,8 @@ impl Endpoint {
         self.next_key += 1;
         let key = SessionKey(self.next_key);
         self.peers.insert(peer, session.cell().clone());
-        let slot = Slot { session, key, routed: [None; 2], reset: None, flushing_until: None, held_back: false };
+        let slot =
+            Slot { session, key, routed: [None; 2], reset: None, flushing_until: None, held_back: false, stood: false };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index] = Some(slot);
@@ -180,7 +183,12 @@ impl Endpoint {
         if let Some(refusal) = refusal.or((!admitted).then_some(Refusal::Missing)) {
             return self.turn_away(now, newcomer, refusal.reason(), &format!("The peer refuses us: {refusal}"));
         }
-        let Some(slot) = self.by_peer.get(&peer).copied() else {
+        let slot = self.by_peer.get(&peer).copied();
+        let present = slot.and_then(|slot| self.session(slot)).filter(|session| session.ending().is_none());
+        if present.is_none() && self.opened.has(newcomer.connection.hello.session) {
+            return self.turn_away(now, newcomer, reason::NO_CONNECTION, OVER);
+        }
+        let Some(slot) = slot else {
             return self.add_pending(now, peer, newcomer, settings);
         };
         let me = self.local.steam_id;
@@ -206,7 +214,7 @@ impl Endpoint {
         if session.is_connected() {
             // Both began at once and ours won: what is left of the peer's handshake comes late.
             let is_late = session.is_younger_than(newcomer.asked_at);
-            if is_late || session.talks_to(newcomer.connection.hello.session) {
+            if is_late || session.name_at_peer() == Some(newcomer.connection.hello.session) {
                 return Err(Dropped::Stale);
             }
             session.challenge(now, newcomer);
@@ -380,6 +388,10 @@ impl Endpoint {
                 self.resets.insert(token, slot);
             }
         }
+        if let Some(name) = entry.session.name_at_peer().filter(|_| !entry.stood) {
+            entry.stood = true;
+            self.opened.note(name);
+        }
         let held_back = entry.session.transport().is_some_and(|t| t.holds_peer_back());
         if held_back != entry.held_back {
             entry.held_back = held_back;
@@ -464,4 +476,5 @@ fn ending_by(cause: Cause, state: i32, text: &str) -> Ending {
 
 const NOT_ADMITTED: &str = "Without TRUSTED_AUTHORITIES nobody proves who he is, so peers beyond loopback are not looked for: \
      name an authority, or set IP_ALLOW_WITHOUT_AUTH";
+const OVER: &str = "The peer has had this session, and it is over there";
 const OUTRANKED: &str = "The peer refuses us: somebody with a certificate for this user is there already";

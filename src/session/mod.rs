@@ -279,12 +279,11 @@ impl Session {
         matches!(self.state, State::Failed { once: true, .. })
     }
 
-    /// Is this the peer's name for the session we are in, or asked to be in?
-    pub fn talks_to(&self, session: SessionId) -> bool {
+    /// The peer's name for the session, while it stands.
+    pub fn name_at_peer(&self) -> Option<SessionId> {
         match &self.state {
-            State::Connected(live) => live.connection.hello.session == session,
-            State::Pending(pending) => pending.newcomer.connection.hello.session == session,
-            _ => false,
+            State::Connected(live) => Some(live.connection.hello.session),
+            _ => None,
         }
     }
 

@@ -15,8 +15,9 @@ use std::net::SocketAddr;
 /// Old keys of a connection nobody accepted are kept for so long.
 const OLD_KEY_LIFETIME: Duration = Duration::from_secs(3);
 
-/// What fits beside the last handshake message, bytes of frames; a longer early packet is not kept.
-const MAX_EARLY: usize = 920;
+/// The early packet beside the last handshake message, bytes of frames; a longer one is not kept. Beside a
+/// certificate not even so much fits.
+pub(super) const MAX_EARLY: usize = 800;
 
 /// Time between two HOLD frames.
 const HOLD_EVERY: Duration = Duration::from_millis(100);

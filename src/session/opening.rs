@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::connection::{Connection, Opened};
 use super::dial::{Dial, Hinted, Retry};
+use super::newcomer::MAX_EARLY;
 use super::trust::Standing;
 use super::{Context, Session, State};
 use crate::crypto::packet::{Aead, PacketKeys};
@@ -238,7 +239,8 @@ impl Session {
         let Some(header) = connection.begin_packet(number, acked, flight) else {
             return;
         };
-        let wrote = transport.write_early(&mut Writer::new(flight, limit - TAG_SIZE));
+        let end = (limit - TAG_SIZE).min(flight.len() + MAX_EARLY);
+        let wrote = transport.write_early(&mut Writer::new(flight, end));
         if !wrote || connection.seal(number, flight, start, header).is_err() {
             flight.truncate(start);
             return;

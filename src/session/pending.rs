@@ -105,9 +105,8 @@ impl Session {
     /// Another handshake of a peer whose request waits. False when it is of the session that asked: then the
     /// first one stands, and the peer, which has not heard so, is told once more.
     pub fn handle_newer_request(&mut self, now: Instant, newcomer: Box<Newcomer>) -> bool {
-        let same = self.talks_to(newcomer.connection.hello.session);
         let State::Pending(pending) = &mut self.state else { return false };
-        if same {
+        if pending.newcomer.connection.hello.session == newcomer.connection.hello.session {
             pending.newcomer.heard_at = now;
             pending.newcomer.handle_repeat(now);
             return false;

@@ -32,8 +32,10 @@ static inline snm_config *config_for(uint64_t steam_id, const char *bind_address
   CHECK(config != NULL);
   CHECK(snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)steam_id) == SNM_RESULT_OK);
   CHECK(snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, bind_address) == SNM_RESULT_OK);
+#ifndef DEFAULT_TIMEOUTS /* of programs that are about them */
   CHECK(snm_config_set_int(config, SNM_CONFIG_TIMEOUT_INITIAL, PATIENCE) == SNM_RESULT_OK);
   CHECK(snm_config_set_int(config, SNM_CONFIG_TIMEOUT_CONNECTED, PATIENCE) == SNM_RESULT_OK);
+#endif
   return config;
 }
 

@@ -6,6 +6,7 @@
 #define KIT_H
 
 #define _POSIX_C_SOURCE 200809L
+#define DEFAULT_TIMEOUTS
 #include "../c/pair.h"
 #include <sys/types.h>
 #include <unistd.h>

@@ -451,3 +451,32 @@ fn who_closes_acknowledges_what_arrived_so_that_its_peer_mourns_nothing() {
     w.wait("B is asked anew", secs(1), |w| !w.requests(b, a).is_empty());
     w.assert_no_events(a);
 }
+
+#[test]
+fn a_session_that_stood_and_ended_at_one_side_alone_is_not_taken_up_again() {
+    // A never hears B's yes, and asks on under the name of a session that B has had, read, and lost.
+    let mut w = World::new(1);
+    let (a, b) = w.pair();
+    for (node, key, time) in [(a, 24, 30_000), (b, 25, 3_000)] {
+        let now = w.now();
+        w.machine(node).set_config(now, key, Value::Int(time)).unwrap();
+    }
+    w.send(a, b, 0, RELIABLE, b"once").unwrap();
+    // Its last handshake message has left, and nothing will come back.
+    w.run(LAG * 2 + ms(1));
+    w.cut(a, b);
+    w.wait("B is asked", secs(1), |w| !w.requests(b, a).is_empty());
+    assert!(w.accept(b, a));
+    w.run(ms(10));
+    assert_eq!(w.receive(b, 0).len(), 1, "it came with the handshake");
+    w.wait("B gives up", secs(10), |w| w.state(b, a) == PROBLEM_LOCALLY);
+    assert!(w.close(b, a));
+    w.run(secs(7)); // nobody at B says farewell any more
+    w.heal(a, b);
+    w.wait("A is told", secs(10), |w| !w.failures(a, b).is_empty());
+    let (_, state, reason) = w.failures(a, b)[0];
+    assert_eq!((state, reason), (CLOSED_BY_PEER, 5010), "{}", w.info(a, b).end_debug);
+    w.run(secs(20));
+    assert_eq!(w.requests(b, a).len(), 1, "B is not asked twice");
+    assert_eq!(w.receive(b, 0).len(), 0, "nothing comes twice");
+}

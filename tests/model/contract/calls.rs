@@ -20,6 +20,7 @@ impl Model<'_> {
         let now = self.now;
         let side = self.side(who, peer);
         side.stage = Stage::Connected;
+        side.stood = true;
         side.engaged.push((now, None));
         if !side.asked_anew {
             side.state = 3;
@@ -68,11 +69,14 @@ impl Model<'_> {
         let others_may_have_come =
             self.messages.values().any(|m| (m.from, m.to) == (peer, who) && m.channel != channel);
         let side = self.side(who, peer);
-        let live = matches!(side.stage, Stage::Opened | Stage::Connected);
-        let is_open = live && side.open.contains(&channel);
+        // A failed session that once stood keeps its channels until the last is closed.
+        let failed = matches!(side.stage, Stage::Failed(_) | Stage::Lost(_));
+        let live = failed || matches!(side.stage, Stage::Opened | Stage::Connected);
+        let is_open = live && (side.stood || !failed) && side.open.contains(&channel);
         let law = "closeChannel is true for an open channel";
         hold(!is_open || answer, law, || format!("channel {channel} is open in {:?}", side.stage))?;
-        hold(!answer || is_open || (live && may_have_come), law, || format!("channel {channel} was never open"))?;
+        let may_be_open = live && (side.open.contains(&channel) || may_have_come);
+        hold(!answer || may_be_open, law, || format!("channel {channel} was never open"))?;
         if !answer {
             return Ok(());
         }

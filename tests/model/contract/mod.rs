@@ -69,6 +69,8 @@ struct Side {
     state: i32,
     session: u32,
     begun: Instant,
+    /// It was connected, as far as its app could see.
+    stood: bool,
     /// A request came whose session was not seen yet.
     asked_anew: bool,
     /// When the last request was told, and of which session of the peer.
@@ -298,6 +300,7 @@ impl Model<'_> {
         side.stage = stage;
         side.state = if stage == Stage::Connected { 3 } else { 1 };
         side.begun = now;
+        side.stood = stage == Stage::Connected;
         side.asked_anew = false;
         side.charged = 0;
         side.reopened = false;

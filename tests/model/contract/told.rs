@@ -21,6 +21,7 @@ impl Model<'_> {
             (_, state) if state == before => Ok(()),
             (Stage::Opened, 3) => {
                 side.stage = Stage::Connected;
+                side.stood = true;
                 let session = side.session;
                 self.promises.retain(|p| !(p.what == Due::Connected && p.at == who && p.session == session));
                 self.promises.retain(|p| !(p.what == Due::Request && (p.of, p.at) == (who, peer)));
@@ -163,6 +164,8 @@ impl Model<'_> {
             }
             // It gave up, or does not remember.
             (4, 5003) | (5, 5010) => gone,
+            // It had the session without our knowing, and it is over there.
+            (4, 5010) => stage == Stage::Opened && gone,
             (_, 5001) if text.contains("larger than the peer takes") => peer != NOBODY,
             _ => false,
         };
