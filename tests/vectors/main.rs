@@ -11,6 +11,10 @@ mod handshake;
 mod packets;
 mod refused;
 
+use steamnetmsg::crypto::certificate::{Authority, Claims, KeyId};
+use steamnetmsg::crypto::identity::Identity;
+use steamnetmsg::ids::{AppId, SteamId};
+
 /// The file as it is to be.
 #[derive(Default)]
 struct Book(String);
@@ -39,6 +43,28 @@ impl Book {
     }
 }
 
+/// A certificate of Alice's, as it would travel in her payload.
+fn certificate(book: &mut Book) {
+    let authority = Authority::from_seed(&[0xca; 32]);
+    let claims = Claims {
+        app: AppId(480),
+        steam_id: SteamId(76_561_197_960_265_729),
+        identity_key: Identity::from_seed(&[0xa1; 32]).public_key(),
+        issued_at: 1_800_000_000,
+        expires_at: 1_800_086_400,
+    };
+    book.section("certificate");
+    book.bytes("authority_seed", &[0xca; 32]);
+    book.bytes("authority_public", &authority.public_key());
+    book.value("authority_key_id", KeyId::of(&authority.public_key()));
+    book.value("app", claims.app.0);
+    book.value("steam_id", claims.steam_id.0);
+    book.bytes("identity_key", &claims.identity_key);
+    book.value("issued_at", claims.issued_at);
+    book.value("expires_at", claims.expires_at);
+    book.bytes("certificate", authority.issue(&claims).as_bytes());
+}
+
 fn all() -> String {
     let mut book = Book::default();
     book.note(
@@ -54,6 +80,7 @@ fn all() -> String {
     frames::every_message_type(&mut book);
     handshake::tags(&mut book);
     let keyed = handshake::handshake(&mut book);
+    certificate(&mut book);
     packets::data(&mut book, &keyed);
     packets::others(&mut book);
     refused::refused(&mut book);

@@ -128,6 +128,22 @@ def believe(app, party, payload, intended):
     refuses(reader.identity, [payload[:8] + bytes(8) + payload[16:], payload[:128] + b"\x02\x01" + payload[130:]])
 
 
+@check("a certificate says what the vectors say, is signed, and no byte of it can be changed")
+def _():
+    section = vectors.pop("certificate")
+    data, authority = section.bytes("certificate"), section.bytes("authority_public")
+    read = reader.certificate(data)
+    assert read.authority == section.bytes("authority_key_id") == keys.key_id(authority)
+    assert (read.app, read.steam_id) == (int(section["app"]), int(section["steam_id"]))
+    assert read.key == section.bytes("identity_key")
+    assert (read.issued_at, read.expires_at) == (int(section["issued_at"]), int(section["expires_at"]))
+    keys.certified(authority, read)
+    assert keys.identity_public(section.bytes("authority_seed")) == authority
+    assert keys.sign(section.bytes("authority_seed"), b"steamnetmsg certificate 1" + read.signed) == read.signature
+    refuses(lambda changed: keys.certified(authority, reader.certificate(changed)), flipped(data))
+    refuses(reader.certificate, [*cut(data), data + b"\0"])
+
+
 @check("the handshake runs to the same bytes and keys, on both sides")
 def _():
     hand = vectors["handshake"]

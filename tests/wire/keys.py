@@ -233,3 +233,16 @@ class Opener:
         self.opened.add(number)
         self.largest = number if self.largest is None else max(self.largest, number)
         return number, plain
+
+
+# Section 3.6.
+
+
+def key_id(public):
+    return hashlib.sha256(public).digest()[:8]
+
+
+def certified(authority_public, certificate):
+    """Fails unless the authority signed the certificate."""
+    demand(certificate.authority == key_id(authority_public), "a certificate of another authority")
+    verify(authority_public, certificate.signature, b"steamnetmsg certificate 1" + certificate.signed)

@@ -227,6 +227,31 @@ def identity(payload):
     return Identity(session, steam_id, intended, key, not_after, signature, certificate, parameters(read.rest()))
 
 
+# Section 3.6.
+
+
+@dataclass(frozen=True)
+class Certificate:
+    authority: bytes
+    app: int
+    steam_id: int
+    key: bytes
+    issued_at: int
+    expires_at: int
+    signed: bytes
+    signature: bytes
+
+
+def certificate(data):
+    demand(data[:1] == b"\1", "a certificate of another version")
+    demand(len(data) == 133, "a certificate of another length")
+    read = Bytes(data[1:])
+    authority, app, steam_id, key = read.take(8), read.u32(), read.u64(), read.take(32)
+    issued_at, expires_at = read.u64(), read.u64()
+    demand(issued_at < expires_at, "a certificate that ends before it begins")
+    return Certificate(authority, app, steam_id, key, issued_at, expires_at, data[:-64], data[-64:])
+
+
 def at_most(highest, lowest=0):
     return lambda value: lowest <= value <= highest
 
