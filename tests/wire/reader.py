@@ -246,8 +246,8 @@ def certificate(data):
     demand(data[:1] == b"\1", "a certificate of another version")
     demand(len(data) == 133, "a certificate of another length")
     read = Bytes(data[1:])
-    authority, app, steam_id, key = read.take(8), read.u32(), read.u64(), read.take(32)
-    issued_at, expires_at = read.u64(), read.u64()
+    authority, app, steam_id, key = read.take(8), read.number(4), read.number(8), read.take(32)
+    issued_at, expires_at = read.number(8), read.number(8)
     demand(issued_at < expires_at, "a certificate that ends before it begins")
     return Certificate(authority, app, steam_id, key, issued_at, expires_at, data[:-64], data[-64:])
 
