@@ -896,7 +896,7 @@ enum {
   SNM_CONFIG_RECV_MAX_MESSAGE_SIZE = 49,
   /**
    * May peers on this machine enter without a trusted certificate? Int, 0 to 2, default 1 (0 no, 1 or 2
-   * yes). Also per peer.
+   * yes). Also per peer. With TRUSTED_AUTHORITIES only if it is set explicitly.
    */
   SNM_CONFIG_IP_LOCALHOST_ALLOW_WITHOUT_AUTH = 52,
   /**
@@ -970,7 +970,7 @@ enum {
   SNM_CONFIG_CERTIFICATE = 10004,
   /**
    * Public keys of the authorities whose certificates we believe: Ed25519, base64url, comma separated, at most
-   * 16. With one, only peers whose certificate it signed are let in (but see IP_ALLOW_WITHOUT_AUTH). A `!`
+   * 16. With one, only peers whose certificate it signed are let in (but see IP_ALLOW_WITHOUT_AUTH and IP_LOCALHOST_ALLOW_WITHOUT_AUTH). A `!`
    * before a key says that it was revoked: who it certified is refused, and live sessions of such end with
    * reason 4003. String, default "" (nobody proves who he is). Live.
    */

@@ -8,6 +8,7 @@
 //! and everything before it. Whether an authority is trusted and whether the time has passed is for the caller.
 
 use super::CryptoError;
+use super::identity::is_sound;
 use crate::ids::{AppId, SteamId};
 use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -79,6 +80,9 @@ pub enum NotACertificate {
     /// Cut short, or followed by something.
     #[error("{0} bytes long, not {len}", len = Certificate::LEN)]
     Length(usize),
+    /// Anybody can sign for its identity key.
+    #[error("its identity key is none")]
+    Key,
     /// It ends before it begins.
     #[error("it expires before it was issued")]
     Times,
@@ -108,6 +112,9 @@ impl Certificate {
         };
         if claims.expires_at <= claims.issued_at {
             return Err(NotACertificate::Times);
+        }
+        if !is_sound(&claims.identity_key) {
+            return Err(NotACertificate::Key);
         }
         Ok(Certificate { authority: KeyId(part(&bytes, 1)), claims, bytes })
     }

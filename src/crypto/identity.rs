@@ -6,12 +6,42 @@
 
 use super::CryptoError;
 use crate::ids::{AppId, SteamId};
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// Keeps these signatures apart from any other this key may ever make.
 const LABEL: &[u8; 31] = b"steamnetmsg identity binding v0";
 const BINDING_LEN: usize = LABEL.len() + 4 + 8 + 32 + 8;
+
+/// Is this a public key for which not just anybody can sign? For points of small order, which RFC 8032 does not
+/// exclude, anybody can; for what is no point nobody can, which is no harm.
+pub fn is_sound(public_key: &[u8; 32]) -> bool {
+    CompressedEdwardsY(*public_key).decompress().is_none_or(|point| !point.is_small_order())
+}
+
+/// The private key of an identity: shown nowhere, wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seed(Zeroizing<[u8; 32]>);
+
+impl Seed {
+    /// Any 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Seed {
+        Seed(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(…)")
+    }
+}
 
 /// An Ed25519 key pair.
 pub struct Identity(Ed25519KeyPair);

@@ -6,7 +6,7 @@
 
 use super::faults::FaultSettings;
 use crate::crypto::certificate::Certificate;
-use crate::crypto::identity::Identity;
+use crate::crypto::identity::{Identity, Seed};
 use crate::ids::{AppId, SteamId};
 use crate::session::trust::{Authorities, check_own};
 use crate::settings::Settings;
@@ -73,7 +73,7 @@ pub struct Config {
     /// BIND_ADDRESS: at most one address of each family.
     pub bind: Vec<SocketAddr>,
     /// IDENTITY_KEY
-    pub identity_seed: Option<[u8; 32]>,
+    pub identity_seed: Option<Seed>,
     /// CERTIFICATE
     pub certificate: Option<Certificate>,
     /// TRUSTED_AUTHORITIES
@@ -158,7 +158,7 @@ impl Config {
         let Some(seed) = &self.identity_seed else {
             return Err(invalid("set IDENTITY_KEY (10003) to the key that was certified".to_owned()));
         };
-        let key = Identity::from_seed(seed).public_key();
+        let key = Identity::from_seed(seed.bytes()).public_key();
         check_own(certificate, &self.authorities, self.app_id, self.steam_id, &key).map_err(invalid)
     }
 
@@ -495,7 +495,7 @@ pub const KEYS: &[Key] = &[
     key(10_000, REQUIRED, Fixed, int(0, i64::MIN, i64::MAX, E(|c, v| c.steam_id = SteamId(v as u64))), "the bits of a 64-bit steam id, not 0"),
     key(10_001, "APP_ID", Fixed, int(480, 0, u32::MAX as i64, E(|c, v| c.app_id = AppId(v as u32))), "an app id has 32 bits"),
     key(10_002, "BIND_ADDRESS", Fixed, Kind::Text { default: "0.0.0.0:0,[::]:0", max: 256, store: |c, text| { c.bind = parse_bind(text)?; Ok(()) } }, "two addresses at most"),
-    key(10_003, "IDENTITY_KEY", Fixed, Kind::Bytes { len: 32, or_none: false, store: |c, bytes| { c.identity_seed = bytes.try_into().ok(); Ok(()) } }, "an Ed25519 seed"),
+    key(10_003, "IDENTITY_KEY", Fixed, Kind::Bytes { len: 32, or_none: false, store: |c, bytes| { c.identity_seed = bytes.try_into().ok().map(Seed::new); Ok(()) } }, "an Ed25519 seed"),
     key(10_004, "CERTIFICATE", Live, Kind::Bytes { len: Certificate::LEN, or_none: true, store: |c, bytes| { c.certificate = parse_certificate(bytes)?; Ok(()) } }, "what an authority signed"),
     key(10_005, "TRUSTED_AUTHORITIES", Live, Kind::Text { default: "", max: 1_024, store: |c, text| { c.authorities = Authorities::parse(text)?; Ok(()) } }, "sixteen keys at most"),
     key(10_009, "CALLBACK_MODE", Live, int(0, 0, 1, E(|c, v| c.callbacks_on_poll_thread = v != 0)), "0 in snm_run_callbacks, 1 on the poll thread"),

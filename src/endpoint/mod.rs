@@ -19,7 +19,7 @@ mod table;
 mod tuning;
 
 use crate::crypto::cookie::ResetKey;
-use crate::crypto::identity::Identity;
+use crate::crypto::identity::{Identity, Seed};
 use crate::crypto::noise::StaticKey;
 use crate::crypto::random::Random;
 use crate::drops::{DropCounts, Dropped};
@@ -159,8 +159,8 @@ impl Endpoint {
     pub fn new(config: Config, seed: [u8; 32], aead_support: u8, now: Instant) -> Result<Endpoint, ConfigError> {
         config.validate()?;
         let mut random = Random::from_seed(seed);
-        let identity_seed = config.identity_seed.unwrap_or_else(|| random.bytes());
-        let identity = Identity::from_seed(&identity_seed);
+        let identity_seed = config.identity_seed.clone().unwrap_or_else(|| Seed::new(random.bytes()));
+        let identity = Identity::from_seed(identity_seed.bytes());
         let static_key = StaticKey::generate(&mut random);
         let binding = identity.sign_binding(config.app_id, config.steam_id, static_key.public(), 0);
         let local = Local {
@@ -169,7 +169,7 @@ impl Endpoint {
             identity,
             static_key,
             binding,
-            reset_key: ResetKey::from_seed(&identity_seed),
+            reset_key: ResetKey::from_seed(identity_seed.bytes()),
             trust: Trust::default(),
             aead_support,
         };

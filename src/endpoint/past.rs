@@ -35,23 +35,23 @@ const MAX_OPENED: usize = 1_024;
 /// The peers' names of the latest sessions that stood. A peer that never heard our yes goes on asking under the
 /// same name; were it let in again after that session is over, what we had of it would come twice.
 #[derive(Debug, Default)]
-pub struct Opened(VecDeque<SessionId>);
+pub struct Opened(VecDeque<(SteamId, SessionId)>);
 
 impl Opened {
-    /// A session of this name stands.
-    pub fn note(&mut self, name: SessionId) {
-        if self.has(name) {
+    /// A session of `peer` stands that it calls so.
+    pub fn note(&mut self, peer: SteamId, name: SessionId) {
+        if self.has(peer, name) {
             return;
         }
         if self.0.len() >= MAX_OPENED {
             self.0.pop_front();
         }
-        self.0.push_back(name);
+        self.0.push_back((peer, name));
     }
 
-    /// Did a session of this name stand?
-    pub fn has(&self, name: SessionId) -> bool {
-        self.0.contains(&name)
+    /// Did one stand?
+    pub fn has(&self, peer: SteamId, name: SessionId) -> bool {
+        self.0.contains(&(peer, name))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::time::{Deadline, Instant, Why};
 use crate::transport::cell::PeerCell;
 use std::sync::Arc;
 
-/// Closed connections that still say so; the oldest id makes room.
+/// Closed connections that still say so; the one that has said so for longest makes room.
 const MAX_FAREWELLS: usize = 1_024;
 
 /// A session and what the endpoint notes of it.
@@ -180,12 +180,13 @@ impl Endpoint {
         let settings = self.settings_for(peer);
         let standing = newcomer.connection.hello.standing;
         let admitted = self.local.trust.admits(&settings, standing, from);
+        let refusal = refusal.or(self.local.trust.has_revoked(standing));
         if let Some(refusal) = refusal.or((!admitted).then_some(Refusal::Missing)) {
             return self.turn_away(now, newcomer, refusal.reason(), &format!("The peer refuses us: {refusal}"));
         }
         let slot = self.by_peer.get(&peer).copied();
         let present = slot.and_then(|slot| self.session(slot)).filter(|session| session.ending().is_none());
-        if present.is_none() && self.opened.has(newcomer.connection.hello.session) {
+        if present.is_none() && self.opened.has(peer, newcomer.connection.hello.session) {
             return self.turn_away(now, newcomer, reason::NO_CONNECTION, OVER);
         }
         let Some(slot) = slot else {
@@ -196,9 +197,10 @@ impl Endpoint {
             return Err(Dropped::Stale);
         };
         // Nobody who merely claims an id disturbs who has proven it.
-        if session.standing().is_some_and(|present| present > standing) {
+        if session.best_standing().is_some_and(|present| present > standing) {
             return self.turn_away(now, newcomer, reason::BAD_CERT, OUTRANKED);
         }
+        let outranks = session.standing().is_some_and(|present| present < standing);
         if session.is_opening() {
             // Both began at once: the handshake of the smaller steam id carries data.
             if peer < me {
@@ -217,7 +219,11 @@ impl Endpoint {
             if is_late || session.name_at_peer() == Some(newcomer.connection.hello.session) {
                 return Err(Dropped::Stale);
             }
-            session.challenge(now, newcomer);
+            if outranks {
+                session.replace(newcomer); // nor is who has proven it kept waiting by who merely claims
+            } else {
+                session.challenge(now, newcomer);
+            }
             self.strangers.remove(id);
             self.touch(now, slot);
             return Ok(());
@@ -316,7 +322,7 @@ impl Endpoint {
 
     fn add_farewell(&mut self, now: Instant, farewell: Farewell) {
         if self.farewells.len() >= MAX_FAREWELLS
-            && let Some(id) = self.farewells.keys().next().copied()
+            && let Some(id) = self.farewells.iter().min_by_key(|(_, f)| f.ends_at()).map(|(id, _)| *id)
         {
             self.remove_farewell(id);
         }
@@ -390,7 +396,7 @@ impl Endpoint {
         }
         if let Some(name) = entry.session.name_at_peer().filter(|_| !entry.stood) {
             entry.stood = true;
-            self.opened.note(name);
+            self.opened.note(entry.session.peer(), name);
         }
         let held_back = entry.session.transport().is_some_and(|t| t.holds_peer_back());
         if held_back != entry.held_back {

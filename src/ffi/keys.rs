@@ -94,7 +94,7 @@ pub const SNM_CONFIG_RECV_BUFFER_MESSAGES: i32 = 48;
 /// Also per peer.
 pub const SNM_CONFIG_RECV_MAX_MESSAGE_SIZE: i32 = 49;
 /// May peers on this machine enter without a trusted certificate? Int, 0 to 2, default 1 (0 no, 1 or 2
-/// yes). Also per peer.
+/// yes). Also per peer. With TRUSTED_AUTHORITIES only if it is set explicitly.
 pub const SNM_CONFIG_IP_LOCALHOST_ALLOW_WITHOUT_AUTH: i32 = 52;
 /// A session unused (no send, receive or read) for so long ends, by agreement of both sides. Int, 1 to
 /// 86400000, default 180000 (milliseconds, at most a day). Also per peer.
@@ -142,7 +142,7 @@ pub const SNM_CONFIG_P2P_TURN_PASS_LIST: i32 = 109;
 /// 133 or none, default none. Live: a renewed certificate is shown from the next handshake on, sessions stay.
 pub const SNM_CONFIG_CERTIFICATE: i32 = 10_004;
 /// Public keys of the authorities whose certificates we believe: Ed25519, base64url, comma separated, at most
-/// 16. With one, only peers whose certificate it signed are let in (but see IP_ALLOW_WITHOUT_AUTH). A `!`
+/// 16. With one, only peers whose certificate it signed are let in (but see IP_ALLOW_WITHOUT_AUTH and IP_LOCALHOST_ALLOW_WITHOUT_AUTH). A `!`
 /// before a key says that it was revoked: who it certified is refused, and live sessions of such end with
 /// reason 4003. String, default "" (nobody proves who he is). Live.
 pub const SNM_CONFIG_TRUSTED_AUTHORITIES: i32 = 10_005;

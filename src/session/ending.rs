@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// The old incarnation of the peer is dead, a new one knocks.
-    pub(super) fn replace(&mut self, newcomer: Box<Newcomer>) {
+    pub fn replace(&mut self, newcomer: Box<Newcomer>) {
         let lost_data = self.transport.as_ref().is_some_and(|t| t.holds_reliable());
         self.state = State::Ended;
         self.drop_transport();

@@ -118,6 +118,11 @@ impl Farewell {
         self.next_at = Some(self.next_at.map_or(now, |at| at.min(now)));
     }
 
+    /// Until when it answers.
+    pub fn ends_at(&self) -> Instant {
+        self.ends_at
+    }
+
     /// Has everything been said?
     pub fn is_over(&self, now: Instant) -> bool {
         self.ends_at <= now

@@ -55,7 +55,6 @@ use pending::Pending;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use trust::Standing;
 
 /// What a session needs of its endpoint while it works.
 pub struct Context<'a> {
@@ -285,21 +284,6 @@ impl Session {
             State::Connected(live) => Some(live.connection.hello.session),
             _ => None,
         }
-    }
-
-    /// How far it is proven that the peer is who it says, once it has said so.
-    pub fn standing(&self) -> Option<Standing> {
-        match &self.state {
-            State::Pending(pending) => Some(pending.newcomer.connection.hello.standing),
-            State::Connected(live) => Some(live.connection.hello.standing),
-            State::Opening(opening) => opening.standing(),
-            State::Failed { .. } | State::Ended => None,
-        }
-    }
-
-    /// Is it connected, and was it not yet at `time`?
-    pub fn is_younger_than(&self, time: Instant) -> bool {
-        matches!(&self.state, State::Connected(live) if live.since > time)
     }
 
     /// Where the peer is, or was.

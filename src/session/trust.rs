@@ -2,15 +2,18 @@
 //!
 //! No clock of this machine is trusted. Authority time is the newest moment we know of from anything a trusted
 //! authority signed, plus what has passed since on the driver's clock. It never runs backwards, so an old
-//! certificate cannot turn it back; after a restart it begins again with our own certificate.
+//! certificate cannot turn it back; but what an authority said that is trusted no more is forgotten with it. After a
+//! restart it begins again with our own certificate.
 
+use super::{Session, State, reason};
 use crate::crypto::certificate::{Certificate, KeyId, NotACertificate};
+use crate::crypto::identity::is_sound;
 use crate::ids::{AppId, SteamId};
-use crate::session::reason;
 use crate::settings::Settings;
 use crate::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -34,7 +37,7 @@ impl Authorities {
         for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let (revoked, text) = entry.strip_prefix('!').map_or((false, entry), |text| (true, text));
             let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
-            let key: [u8; 32] = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+            let key = bytes.and_then(|bytes| bytes.try_into().ok()).filter(is_sound).ok_or_else(|| {
                 format!("takes Ed25519 public keys of 43 base64url characters, comma separated; \"{entry}\" is none")
             })?;
             if all.trusted.contains(&key) || all.revoked.contains(&key) {
@@ -46,6 +49,11 @@ impl Authorities {
             if revoked { &mut all.revoked } else { &mut all.trusted }.push(key);
         }
         Ok(all)
+    }
+
+    /// Is there anybody whose word decides who enters, or once did?
+    fn rule(&self) -> bool {
+        !self.trusted.is_empty() || !self.revoked.is_empty()
     }
 
     fn trusted(&self, id: KeyId) -> Option<&[u8; 32]> {
@@ -144,8 +152,8 @@ impl fmt::Display for Refusal {
 pub struct Trust {
     authorities: Authorities,
     certificate: Option<Certificate>,
-    /// Seconds since 1970 on the authorities' clocks, and when that was.
-    learned: Option<(u64, Instant)>,
+    /// Seconds since 1970 on the clock of each trusted authority, and when that was.
+    learned: BTreeMap<KeyId, (u64, Instant)>,
 }
 
 impl Trust {
@@ -153,8 +161,12 @@ impl Trust {
     pub fn configure(&mut self, now: Instant, authorities: Authorities, certificate: Option<Certificate>) {
         self.authorities = authorities;
         self.certificate = certificate;
-        if let Some(own) = self.certificate.map(|own| own.claims.issued_at) {
-            self.learn(now, own);
+        let Trust { authorities, learned, .. } = self;
+        learned.retain(|id, _| authorities.trusted(*id).is_some());
+        if let Some(own) = self.certificate
+            && self.authorities.trusted(own.authority).is_some_and(|key| own.verify(key).is_ok())
+        {
+            self.learn(now, own.authority, own.claims.issued_at);
         }
     }
 
@@ -165,26 +177,28 @@ impl Trust {
 
     /// Authority time, seconds since 1970, if we have learned of any.
     pub fn time(&self, now: Instant) -> Option<u64> {
-        self.learned.map(|(time, at)| time.saturating_add(now.saturating_since(at).as_secs()))
+        let passed = |(time, at): &(u64, Instant)| time.saturating_add(now.saturating_since(*at).as_secs());
+        self.learned.values().map(passed).max()
     }
 
-    /// An authority has said that it is at least `time`.
-    pub fn learn(&mut self, now: Instant, time: u64) {
-        if self.time(now).is_none_or(|known| known < time) {
-            self.learned = Some((time, now));
+    /// A trusted authority has said that it is at least `time`.
+    fn learn(&mut self, now: Instant, authority: KeyId, time: u64) {
+        let known = self.learned.entry(authority).or_insert((time, now));
+        if known.0.saturating_add(now.saturating_since(known.1).as_secs()) < time {
+            *known = (time, now);
         }
     }
 
     /// May somebody of this standing talk to us from there?
     pub fn admits(&self, settings: &Settings, standing: Standing, from: SocketAddr) -> bool {
         let near = from.ip().to_canonical().is_loopback();
-        let near_enters = settings.localhost_allow_without_auth.unwrap_or(self.authorities.trusted.is_empty());
+        let near_enters = settings.localhost_allow_without_auth.unwrap_or(!self.authorities.rule());
         standing != Standing::Claimed || settings.allow_without_auth || (near && near_enters)
     }
 
     /// May we look for a peer there, whose standing we do not know yet?
     pub fn may_dial(&self, settings: &Settings, to: SocketAddr) -> bool {
-        !self.authorities.trusted.is_empty() || self.admits(settings, Standing::Claimed, to)
+        self.authorities.rule() || self.admits(settings, Standing::Claimed, to)
     }
 
     /// Judges the certificate that the holder of `identity_key` shows for `steam_id`. Without an authority
@@ -200,7 +214,7 @@ impl Trust {
         steam_id: SteamId,
         identity_key: &[u8; 32],
     ) -> Result<Standing, Refusal> {
-        if shown.is_empty() || self.authorities == Authorities::default() {
+        if shown.is_empty() || !self.authorities.rule() {
             return Ok(Standing::Claimed);
         }
         let certificate = Certificate::decode(shown).map_err(Refusal::Unreadable)?;
@@ -210,7 +224,9 @@ impl Trust {
         }
         let key = self.authorities.trusted(authority).ok_or(Refusal::UnknownAuthority(authority))?;
         certificate.verify(key).map_err(|_| Refusal::Signature(authority))?;
-        self.learn(now, certificate.claims.issued_at);
+        if certificate.claims.app == app {
+            self.learn(now, authority, certificate.claims.issued_at);
+        }
         belongs(&certificate, app, steam_id, identity_key)?;
         match self.time(now) {
             Some(time) if time >= certificate.claims.expires_at => {
@@ -242,6 +258,32 @@ fn belongs(certificate: &Certificate, app: AppId, steam_id: SteamId, key: &[u8; 
         return Err(Refusal::Key);
     }
     Ok(())
+}
+
+impl Session {
+    /// The better standing of the peer and of whoever says that it is the peer, restarted.
+    pub fn best_standing(&self) -> Option<Standing> {
+        let challenger = match &self.state {
+            State::Connected(live) => live.challenger.as_ref().map(|c| c.newcomer.connection.hello.standing),
+            _ => None,
+        };
+        self.standing().max(challenger)
+    }
+
+    /// How far it is proven that the peer is who it says, once it has said so.
+    pub fn standing(&self) -> Option<Standing> {
+        match &self.state {
+            State::Pending(pending) => Some(pending.newcomer.connection.hello.standing),
+            State::Connected(live) => Some(live.connection.hello.standing),
+            State::Opening(opening) => opening.standing(),
+            State::Failed { .. } | State::Ended => None,
+        }
+    }
+
+    /// Is it connected, and was it not yet at `time`?
+    pub fn is_younger_than(&self, time: Instant) -> bool {
+        matches!(&self.state, State::Connected(live) if live.since > time)
+    }
 }
 
 #[cfg(test)]
@@ -378,6 +420,36 @@ mod tests {
         assert!(Authorities::parse(&many[1..].join(" , ")).is_ok());
         assert_eq!(Authorities::parse(""), Ok(Authorities::default()));
         assert_eq!(Authorities::parse(&format!("{}=", text(1))), Authorities::parse(&text(1)));
+    }
+
+    #[test]
+    fn what_a_revoked_authority_said_of_the_time_is_forgotten_with_it() {
+        let mut trust = trusting(&format!("{},{}", text(1), text(2)));
+        let far = Claims { steam_id: SteamId(8), issued_at: u64::MAX - 1, expires_at: u64::MAX, ..CLAIMS };
+        assert!(judged(&mut trust, authority(2).issue(&far).as_bytes()).is_err());
+        let good = authority(1).issue(&CLAIMS);
+        assert!(matches!(judged(&mut trust, good.as_bytes()), Err(Refusal::Expired(_))));
+        trust.configure(AT, Authorities::parse(&format!("{},!{}", text(1), text(2))).expect("a list"), None);
+        assert!(judged(&mut trust, good.as_bytes()).is_ok());
+        // Nor does the certificate of another app, or our own by somebody we do not trust, tell the time.
+        let foreign = Claims { app: AppId(1), issued_at: 5_000, expires_at: 6_000, ..CLAIMS };
+        assert!(judged(&mut trust, authority(1).issue(&foreign).as_bytes()).is_err());
+        let own = authority(3).issue(&Claims { issued_at: 9_000, expires_at: 9_999, ..CLAIMS });
+        trust.configure(AT, Authorities::parse(&text(1)).expect("a list"), Some(own));
+        assert!(judged(&mut trust, good.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn with_its_only_authority_revoked_an_endpoint_lets_nobody_in() {
+        let mut trust = trusting(&format!("!{}", text(1)));
+        let near = SocketAddr::from(([127, 0, 0, 1], 5));
+        assert!(!trust.admits(&Settings::default(), Standing::Claimed, near));
+        assert!(judged(&mut trust, authority(1).issue(&CLAIMS).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_key_that_anybody_can_sign_for_is_no_authority() {
+        assert!(Authorities::parse(&"A".repeat(43)).is_err());
     }
 
     #[test]

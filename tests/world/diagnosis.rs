@@ -8,6 +8,7 @@ use crate::sim::{Node, World};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use steamnetmsg::crypto::identity::Identity;
+use steamnetmsg::crypto::identity::Seed;
 use steamnetmsg::crypto::noise::{Prologue, Responder, StaticKey};
 use steamnetmsg::crypto::packet::{Aead, PacketKeys};
 use steamnetmsg::crypto::random::Random;
@@ -470,7 +471,7 @@ fn the_peer_was_restarted_and_forgot() {
     let mut world = World::new(1);
     let a = world.add(1_001);
     // A seed of its own lets it say, after its restart, what it promised before.
-    let b = world.add_with(1_002, |config| config.identity_seed = Some([5; 32]));
+    let b = world.add_with(1_002, |config| config.identity_seed = Some(Seed::new([5; 32])));
     world.introduce(a, b);
     world.connect(a, b);
     world.kill(b);

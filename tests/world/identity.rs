@@ -213,3 +213,23 @@ fn nobody_without_a_certificate_takes_the_place_of_one_who_has_proven_it() {
         "but everybody can see what it is"
     );
 }
+
+#[test]
+fn whoever_proves_it_takes_the_place_of_one_who_merely_claims() {
+    let mut world = World::new(1);
+    let trusted = key_text(1);
+    let b = world.add_with(12, |config| {
+        certified(config, 1, &trusted);
+        config.set(23, Value::Int(1), Scope::Create).expect("a valid setting");
+    });
+    let squatter = world.add(11);
+    world.introduce(squatter, b);
+    world.connect(squatter, b);
+    let a = world.add_with(11, |config| certified(config, 1, &trusted));
+    world.tell_address(a, b, world.address(b));
+    world.send(a, b, 0, RELIABLE, b"I am A, and here is my paper").expect("queued");
+    world.wait("the true one asks", secs(2), |w| !w.requests(b, a).is_empty());
+    assert!(world.accept(b, a));
+    world.wait("and is heard", secs(2), |w| !w.receive(b, 0).is_empty());
+    assert_eq!(world.info(b, a).info_flags & UNAUTHENTICATED, 0);
+}

@@ -15,6 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 use steamnetmsg::crypto::certificate::Authority;
 use steamnetmsg::crypto::identity::Identity;
+use steamnetmsg::crypto::identity::is_sound;
 use zeroize::Zeroizing;
 
 /// Bytes of a seed.
@@ -176,7 +177,8 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<PublicKey, &'static str> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(PublicKey).ok_or("a public key has 43 characters of base64url")
+        let bytes = bytes.ok_or("a public key has 43 characters of base64url")?;
+        if is_sound(&bytes) { Ok(PublicKey(bytes)) } else { Err("anybody can sign for this public key") }
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use steamnetmsg::crypto::certificate::Certificate;
+use steamnetmsg::crypto::identity::Seed;
 use steamnetmsg::driver::{Driver, Gone, open};
 use steamnetmsg::endpoint::config::Config;
 use steamnetmsg::ids::{AppId, SteamId};
@@ -71,7 +72,8 @@ impl Options {
         }
         let in_directory = |name| self.identity.as_ref().map(|directory| directory.join(name));
         if let Some(key) = self.key.clone().or_else(|| in_directory("identity.key")) {
-            config.identity_seed = Some(*read_secret(&key, Purpose::Identity, self.allow_open_permissions)?.seed());
+            config.identity_seed =
+                Some(Seed::new(*read_secret(&key, Purpose::Identity, self.allow_open_permissions)?.seed()));
         }
         if let Some(cert) = self.cert.clone().or_else(|| in_directory("identity.cert")) {
             config.certificate = Some(certificate(&cert)?);
