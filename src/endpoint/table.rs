@@ -247,7 +247,7 @@ impl Endpoint {
     /// Tells a newcomer why it is not let in.
     fn turn_away(&mut self, now: Instant, newcomer: Box<Newcomer>, reason: i32, text: &str) -> Result<(), Dropped> {
         self.strangers.remove(newcomer.connection.local);
-        self.add_farewell(now, Farewell::close(now, newcomer.connection, 0, reason, text, None));
+        self.add_farewell(now, newcomer.turn_away(now, reason, text));
         Err(Dropped::Refused)
     }
 

@@ -42,8 +42,7 @@ impl Session {
 
     /// Tells a newcomer that it is not let in.
     pub(super) fn refuse(&mut self, now: Instant, newcomer: Box<Newcomer>, reason: i32, text: &str) {
-        let Newcomer { connection, next_number, .. } = *newcomer;
-        self.farewells.push(Farewell::close(now, connection, next_number, reason, text, None));
+        self.farewells.push(newcomer.turn_away(now, reason, text));
     }
 
     pub(super) fn drop_transport(&mut self) {

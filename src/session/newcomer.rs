@@ -4,6 +4,7 @@
 //! is dropped unacknowledged, so it stays in the sender's buffer.
 
 use super::connection::Connection;
+use super::farewell::Farewell;
 use crate::drops::Dropped;
 use crate::time::{Duration, Instant};
 use crate::transport::Windows;
@@ -99,6 +100,11 @@ impl Newcomer {
                 Err(_) => return Ok(Word::Cancelled), // an authenticated peer that breaks the format
             }
         }
+    }
+
+    /// It is not let in, and told why: a farewell that goes on where its packet numbers end.
+    pub fn turn_away(self, now: Instant, reason: i32, text: &str) -> Farewell {
+        Farewell::close(now, self.connection, self.next_number, reason, text, None)
     }
 
     /// Tells it to keep waiting, when that is due.
