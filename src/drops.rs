@@ -42,11 +42,17 @@ pub enum Dropped {
     Injected,
     /// An event nobody took in time.
     EventOverflow,
+    /// A signal of ours that nobody carries.
+    NoCarrier,
+    /// A handshake by signals that came before we knew how we can be reached.
+    Gathering,
+    /// What a relay brought or took that it should not have.
+    BadRelay,
 }
 
 impl Dropped {
     /// How many reasons there are.
-    pub const COUNT: usize = Dropped::EventOverflow as usize + 1;
+    pub const COUNT: usize = Dropped::BadRelay as usize + 1;
 
     /// Every reason with its name, in order.
     pub const NAMES: [&'static str; Dropped::COUNT] = [
@@ -68,6 +74,9 @@ impl Dropped {
         "session_gone",
         "injected",
         "event_overflow",
+        "no_carrier",
+        "gathering",
+        "bad_relay",
     ];
 }
 

@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 /// MAX_PENDING_REQUESTS already.
 const MAX_FAILURES: usize = 1_024;
 
+/// So many changes of the signaling connection wait; the oldest makes room.
+const MAX_SIGNALING: usize = 16;
+
 /// What the app is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -27,6 +30,15 @@ pub enum Event {
         /// For humans.
         text: String,
     },
+    /// The connection to the signaling server changed.
+    Signaling {
+        /// 3 online, 1 connecting, 5 refused or lost.
+        state: i32,
+        /// An SNM_END_ number, 0 for none.
+        reason: i32,
+        /// For humans.
+        text: String,
+    },
 }
 
 /// The events of one endpoint, oldest first.
@@ -42,9 +54,10 @@ impl Events {
             }
             return;
         }
-        let is_failure = |e: &Event| matches!(e, Event::SessionFailed { .. });
-        if self.0.iter().filter(|e| is_failure(e)).count() >= MAX_FAILURES
-            && let Some(oldest) = self.0.iter().position(is_failure)
+        let alike = |e: &Event| std::mem::discriminant(e) == std::mem::discriminant(&event);
+        let most = if matches!(event, Event::Signaling { .. }) { MAX_SIGNALING } else { MAX_FAILURES };
+        if self.0.iter().filter(|e| alike(e)).count() >= most
+            && let Some(oldest) = self.0.iter().position(alike)
         {
             self.0.remove(oldest);
             drops.add(Dropped::EventOverflow);

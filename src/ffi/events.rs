@@ -5,7 +5,7 @@
 
 use super::answer::{Refusal, count, quiet};
 use super::callback::Place;
-use super::codes::{SNM_EVENT_SESSION_FAILED, SNM_EVENT_SESSION_REQUEST};
+use super::codes::{SNM_EVENT_SESSION_FAILED, SNM_EVENT_SESSION_REQUEST, SNM_EVENT_SIGNALING};
 use super::life::{Slot, find, snm_endpoint};
 use super::log;
 use super::pointers::{check_struct, text_array, write_struct};
@@ -56,10 +56,12 @@ pub struct Held {
 impl Held {
     /// Keeps an event; true when an older one had to go for it.
     fn push(&mut self, event: Event) -> bool {
-        if matches!(event, Event::SessionFailed { .. }) {
-            self.failures += 1;
-        } else if self.events.contains(&event) {
-            return false; // the same user asking again
+        match event {
+            Event::SessionFailed { .. } => self.failures += 1,
+            // Only the latest tells how it is.
+            Event::Signaling { .. } => self.events.retain(|held| !matches!(held, Event::Signaling { .. })),
+            Event::SessionRequest { .. } if self.events.contains(&event) => return false, // the same user again
+            Event::SessionRequest { .. } => {}
         }
         self.events.push_back(event);
         self.news = true;
@@ -110,6 +112,7 @@ fn is_wanted(slot: &Slot, event: &Event) -> bool {
     match event {
         Event::SessionRequest { .. } => slot.request.is_set(),
         Event::SessionFailed { .. } => slot.failed.is_set(),
+        Event::Signaling { .. } => false, // to be polled only
     }
 }
 
@@ -173,6 +176,7 @@ fn call_back(slot: &Slot, place: Place, event: &Event) -> bool {
             // SAFETY: the app promised a function of this type; the text lives until it returns.
             unsafe { function(user_data, *reason, peer.0, *state, text.as_ptr()) };
         }),
+        Event::Signaling { .. } => false,
     }
 }
 
@@ -266,6 +270,14 @@ fn public(event: &Event) -> snm_event {
             struct_size: 0,
             r#type: SNM_EVENT_SESSION_FAILED,
             remote_steam_id: peer.0,
+            reason: *reason,
+            connection_state: *state,
+            debug_message: text_array(text),
+        },
+        Event::Signaling { state, reason, text } => snm_event {
+            struct_size: 0,
+            r#type: SNM_EVENT_SIGNALING,
+            remote_steam_id: 0,
             reason: *reason,
             connection_state: *state,
             debug_message: text_array(text),
