@@ -14,7 +14,7 @@ pub mod lanes;
 mod loopback;
 pub mod mailbox;
 mod past;
-mod relays;
+pub mod relays;
 pub mod signals;
 mod strangers;
 mod table;
@@ -36,7 +36,6 @@ use crate::session::reason;
 use crate::session::trust::Trust;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::Delivery;
-use crate::wire::candidate::Candidate;
 use agenda::{Agenda, Task};
 use config::{Config, ConfigError, PeerOverrides};
 use events::{Event, Events};
@@ -45,6 +44,7 @@ use lanes::{Outgoing, PeerTable, charge};
 use loopback::Loopback;
 use mailbox::{Mailbox, SessionKey};
 use past::{Opened, Past};
+use relays::Relays;
 use signals::Signals;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -127,8 +127,7 @@ pub struct Endpoint {
     agenda: Agenda,
     replies: VecDeque<(Route, Vec<u8>)>,
     signals: Signals,
-    /// Addresses of our own that the driver found.
-    gathered: Vec<Candidate>,
+    relays: Relays,
     reset_budget: ResetBudget,
     next_key: u64,
     fault_send: Option<Box<Link>>,
@@ -213,7 +212,7 @@ impl Endpoint {
             agenda: Agenda::default(),
             replies: VecDeque::new(),
             signals: Signals::default(),
-            gathered: Vec::new(),
+            relays: Relays::default(),
             reset_budget: ResetBudget { left: ResetBudget::PER_SECOND, refilled_at: now },
             next_key: 0,
             fault_send: None,
@@ -539,6 +538,7 @@ impl Machine for Endpoint {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.handle_delayed(now);
+        self.handle_relay_timeout(now);
         // Each once: what only wants to send stays due until poll_transmit has come by.
         let due: Vec<Task> = std::iter::from_fn(|| self.agenda.take_due(now)).collect();
         for task in due {
@@ -581,6 +581,7 @@ impl Machine for Endpoint {
         if !self.replies.is_empty() {
             next = Some(Deadline::new(Instant::ZERO, Why::Transmit));
         }
+        next = Deadline::earlier(next, self.relay_deadline());
         for link in [&self.fault_send, &self.fault_recv].into_iter().flatten() {
             next = Deadline::earlier(next, link.poll_timeout().map(|at| Deadline::new(at, Why::Fault)));
         }

@@ -31,6 +31,8 @@ pub(super) struct Slot {
     held_back: bool,
     /// It stood, and its name is remembered.
     stood: bool,
+    /// Whom we have let in at our places on relays for it.
+    permitted: Box<[u8]>,
 }
 
 impl Endpoint {
@@ -93,8 +95,16 @@ impl Endpoint {
         self.next_key += 1;
         let key = SessionKey(self.next_key);
         self.peers.insert(peer, session.cell().clone());
-        let slot =
-            Slot { session, key, routed: [None; 2], reset: None, flushing_until: None, held_back: false, stood: false };
+        let slot = Slot {
+            session,
+            key,
+            routed: [None; 2],
+            reset: None,
+            flushing_until: None,
+            held_back: false,
+            stood: false,
+            permitted: Box::default(),
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index] = Some(slot);
@@ -405,6 +415,13 @@ impl Endpoint {
             entry.stood = true;
             self.opened.note(entry.session.peer(), name);
         }
+        if *entry.permitted != *entry.session.candidate_list() && !entry.session.is_pending() {
+            entry.permitted = entry.session.candidate_list().into();
+            self.permit(now, slot);
+        }
+        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
         let held_back = entry.session.transport().is_some_and(|t| t.holds_peer_back());
         if held_back != entry.held_back {
             entry.held_back = held_back;
