@@ -42,11 +42,15 @@ pub enum Dropped {
     Injected,
     /// An event nobody took in time.
     EventOverflow,
+    /// A frame of the signaling server that cannot be read, or papers that are not ours.
+    BadRendezvous,
+    /// A signal that found no room on its way out.
+    SignalOverflow,
 }
 
 impl Dropped {
     /// How many reasons there are.
-    pub const COUNT: usize = Dropped::EventOverflow as usize + 1;
+    pub const COUNT: usize = Dropped::SignalOverflow as usize + 1;
 
     /// Every reason with its name, in order.
     pub const NAMES: [&'static str; Dropped::COUNT] = [
@@ -68,6 +72,8 @@ impl Dropped {
         "session_gone",
         "injected",
         "event_overflow",
+        "bad_rendezvous",
+        "signal_overflow",
     ];
 }
 

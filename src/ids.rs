@@ -27,3 +27,7 @@ pub struct ConnectionId(pub u32);
 /// One side's name for one session, random: it tells a restarted peer from a resumed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
+
+/// Our place on one relay, for as long as the endpoint lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayId(pub u8);

@@ -10,6 +10,9 @@
 //! | `clock` | what time it is |
 //! | `udp`, `ports` | one socket; all of an endpoint, and the batches |
 //! | `turn`, `poll_thread`, `alarm` | an endpoint's turn; whose turn it is; sleeping precisely |
+//! | `servers` | which servers an endpoint talks to; who carries signals |
+//! | `signaling`, `relays` | the connection to the signaling server; names and streams of relays |
+//! | `stream`, `tls` | one TCP connection; whom we believe under TLS |
 //! | `shared`, `bell` | what app and poll thread share; sleeping app threads |
 //! | `resolve`, `threads` | host names; how threads start and end so that the library can be unloaded |
 //!
@@ -21,19 +24,26 @@ mod bell;
 pub mod clock;
 mod poll_thread;
 mod ports;
+mod relays;
 mod resolve;
+mod servers;
 mod shared;
+mod signaling;
+mod stream;
 mod threads;
+mod tls;
 mod turn;
 mod udp;
 
 pub use resolve::wait_for_lookups;
+pub use signaling::MAX_SIGNAL;
 pub use threads::{Join, NAME as THREAD_NAME, Work, start_with};
 
 use crate::endpoint::config::{Config, ConfigError};
 use crate::endpoint::events::Event;
 use crate::endpoint::lanes::{Outgoing, PeerCell, charge};
 use crate::endpoint::mailbox::Message;
+use crate::endpoint::signals::Carrier;
 use crate::endpoint::{Endpoint, MAX_MESSAGE_SIZE, SendError, flags};
 use crate::ids::{Channel, SteamId};
 use crate::time::{Duration, Instant};
@@ -43,6 +53,7 @@ use shared::Shared;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
 /// A NO_DELAY message that would wait longer than this is dropped instead, microseconds.
@@ -100,8 +111,8 @@ pub struct Driver {
 /// See [`OpenError`].
 pub fn open(config: Config, hook: Option<EventHook>) -> Result<Arc<Driver>, OpenError> {
     let (group, bind) = (config.poll_group, config.bind.clone());
-    if bind.len() > poll_thread::MAX_SOCKETS {
-        let text = format!("BIND_ADDRESS: at most {} addresses", poll_thread::MAX_SOCKETS);
+    if bind.len() > poll_thread::MAX_UDP_SOCKETS {
+        let text = format!("BIND_ADDRESS: at most {} addresses", poll_thread::MAX_UDP_SOCKETS);
         return Err(ConfigError::Limit(text).into());
     }
     let mut seed = Zeroizing::new([0; 32]);
@@ -179,6 +190,44 @@ impl Driver {
             }
         };
         self.shared.bell.sleep(until, look).unwrap_or(false)
+    }
+
+    /// From now on the app carries signals itself, or (`false`) leaves that to the signaling server.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn use_own_signaling(&self, on: bool) -> Result<(), Gone> {
+        self.shared.with_endpoint(|endpoint, now| {
+            self.shared.use_own_signaling(on);
+            if on {
+                // At once, so that what the app sends next finds its way.
+                endpoint.set_signaling(now, Carrier::Online);
+            }
+        })
+    }
+
+    /// Does the app carry signals itself?
+    pub fn has_own_signaling(&self) -> bool {
+        self.shared.has_own_signaling()
+    }
+
+    /// The next signal for the app to carry, if it has at most `max` bytes; none unless it carries signals itself.
+    ///
+    /// # Errors
+    /// The size of a larger one, which stays.
+    pub fn poll_signal(&self, max: usize) -> Result<Option<(SteamId, Vec<u8>)>, usize> {
+        self.shared.poll_signal(max)
+    }
+
+    /// Interfaces changed: paths are proven anew, servers asked for a sign of life.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn handle_network_change(&self) -> Result<(), Gone> {
+        self.shared.with_endpoint(|endpoint, now| {
+            endpoint.handle_network_change(now);
+            self.shared.network_changed.store(true, Ordering::Release);
+        })
     }
 
     /// Was [`Driver::close`] called?

@@ -4,6 +4,9 @@ use crate::drops::{DropCounts, Dropped};
 use crate::ids::SteamId;
 use std::collections::VecDeque;
 
+/// So many words of the signaling connection wait for the app; the oldest makes room.
+const MAX_SIGNALING: usize = 16;
+
 /// So many failures wait for the app; the oldest makes room. Requests are bounded by
 /// MAX_PENDING_REQUESTS already.
 const MAX_FAILURES: usize = 1_024;
@@ -27,6 +30,15 @@ pub enum Event {
         /// For humans.
         text: String,
     },
+    /// The connection to the signaling server.
+    Signaling {
+        /// 3 online, 1 connecting, 5 refused or lost.
+        state: i32,
+        /// An SNM_END_ number, 0 when online or connecting.
+        reason: i32,
+        /// For humans.
+        text: String,
+    },
 }
 
 /// The events of one endpoint, oldest first.
@@ -42,9 +54,10 @@ impl Events {
             }
             return;
         }
-        let is_failure = |e: &Event| matches!(e, Event::SessionFailed { .. });
-        if self.0.iter().filter(|e| is_failure(e)).count() >= MAX_FAILURES
-            && let Some(oldest) = self.0.iter().position(is_failure)
+        let most = if matches!(event, Event::Signaling { .. }) { MAX_SIGNALING } else { MAX_FAILURES };
+        let is_alike = |e: &Event| std::mem::discriminant(e) == std::mem::discriminant(&event);
+        if self.0.iter().filter(|e| is_alike(e)).count() >= most
+            && let Some(oldest) = self.0.iter().position(is_alike)
         {
             self.0.remove(oldest);
             drops.add(Dropped::EventOverflow);

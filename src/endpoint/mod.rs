@@ -4,6 +4,7 @@
 //! six calls are here ([`Endpoint::send`] and its neighbours), datagrams come in by `incoming.rs`, sessions
 //! come and go in `table.rs`, and `tuning.rs` changes what they run with. Every limit of an endpoint stands beside the table it bounds.
 
+mod account;
 mod agenda;
 pub mod config;
 pub mod events;
@@ -14,6 +15,9 @@ pub mod lanes;
 mod loopback;
 pub mod mailbox;
 mod past;
+pub mod relays;
+pub mod servers;
+pub mod signals;
 mod strangers;
 mod table;
 mod tuning;
@@ -46,6 +50,7 @@ use std::sync::Arc;
 use strangers::Strangers;
 use table::Slot;
 
+pub use account::Login;
 pub use explain::{SessionInfo, SessionStatus};
 
 /// Send flags, the numbers of Steam's header.
@@ -125,6 +130,9 @@ pub struct Endpoint {
     fault_send: Option<Box<Link>>,
     fault_recv: Option<Box<Link>>,
     fault_seed: u64,
+    carrier: signals::Carrier,
+    relays: Vec<relays::RelayServer>,
+    account: account::Account,
     /// What one visit of a session delivers, on its way to the mailbox.
     deliveries: Vec<Delivery>,
 }
@@ -207,6 +215,9 @@ impl Endpoint {
             fault_send: None,
             fault_recv: None,
             fault_seed,
+            carrier: signals::Carrier::default(),
+            relays: Vec::new(),
+            account: account::Account::default(),
             deliveries: Vec::new(),
         };
         endpoint.apply_trust(now);

@@ -1,14 +1,15 @@
-//! The two events: called back, or polled.
+//! The events, and the signals an app carries itself: called back, or polled.
 //!
 //! An event goes once, to whoever takes it first. One for which there is no callback yet is held here, in
 //! order, and waits for a callback or for `snm_poll_event`.
 
 use super::answer::{Refusal, count, quiet};
 use super::callback::Place;
-use super::codes::{SNM_EVENT_SESSION_FAILED, SNM_EVENT_SESSION_REQUEST};
+use super::codes::{SNM_EVENT_SESSION_FAILED, SNM_EVENT_SESSION_REQUEST, SNM_EVENT_SIGNALING};
 use super::life::{Slot, find, snm_endpoint};
 use super::log;
 use super::pointers::{check_struct, text_array, write_struct};
+use super::signaling;
 use super::structs::snm_event;
 use crate::endpoint::events::Event;
 use std::collections::VecDeque;
@@ -39,8 +40,11 @@ pub type FailedFn = unsafe extern "C" fn(*mut c_void, i32, u64, i32, *const c_ch
 
 /// Failures held at most; the oldest go first.
 const FAILURES_HELD: usize = 256;
+/// Words of the signaling connection held at most; the oldest go first. They have no callback, so they wait for
+/// `snm_poll_event`, which not every app calls: nobody is told when one goes.
+const SIGNALING_HELD: usize = 16;
 /// Events held at most: one request of each stranger that may be pending, and the failures.
-const EVENTS_HELD: usize = 65_536 + FAILURES_HELD;
+const EVENTS_HELD: usize = 65_536 + FAILURES_HELD + SIGNALING_HELD;
 /// Events called back in one go, so that a callback that causes events cannot keep the caller for ever.
 const EVENTS_AT_ONCE: i32 = 1_024;
 
@@ -56,10 +60,11 @@ pub struct Held {
 impl Held {
     /// Keeps an event; true when an older one had to go for it.
     fn push(&mut self, event: Event) -> bool {
-        if matches!(event, Event::SessionFailed { .. }) {
-            self.failures += 1;
-        } else if self.events.contains(&event) {
-            return false; // the same user asking again
+        match &event {
+            Event::SessionFailed { .. } => self.failures += 1,
+            Event::SessionRequest { .. } if self.events.contains(&event) => return false, // the same user asking again
+            Event::SessionRequest { .. } => {}
+            Event::Signaling { .. } => self.forget_signaling(),
         }
         self.events.push_back(event);
         self.news = true;
@@ -69,6 +74,16 @@ impl Held {
             (self.events.len() > EVENTS_HELD).then_some(0)
         };
         overflow.and_then(|at| self.remove(at)).is_some()
+    }
+
+    /// Makes room for one more word of the signaling connection.
+    fn forget_signaling(&mut self) {
+        let is_signaling = |event: &Event| matches!(event, Event::Signaling { .. });
+        if self.events.iter().filter(|event| is_signaling(event)).count() >= SIGNALING_HELD
+            && let Some(oldest) = self.events.iter().position(is_signaling)
+        {
+            self.events.remove(oldest);
+        }
     }
 
     fn remove(&mut self, at: usize) -> Option<Event> {
@@ -110,6 +125,7 @@ fn is_wanted(slot: &Slot, event: &Event) -> bool {
     match event {
         Event::SessionRequest { .. } => slot.request.is_set(),
         Event::SessionFailed { .. } => slot.failed.is_set(),
+        Event::Signaling { .. } => false, // polled only
     }
 }
 
@@ -134,7 +150,8 @@ fn next_wanted(slot: &Slot) -> Option<Event> {
 }
 
 fn dispatch(slot: &Slot, place: Place) -> i32 {
-    if !slot.request.is_set() && !slot.failed.is_set() {
+    let wants_events = slot.request.is_set() || slot.failed.is_set();
+    if !wants_events && !slot.signal.is_set() {
         return 0; // leave everything where it is
     }
     if slot.dispatching.swap(true, Ordering::AcqRel) {
@@ -142,7 +159,10 @@ fn dispatch(slot: &Slot, place: Place) -> i32 {
     }
     let _turn = Turn(slot);
     let mut called = 0;
-    while called < EVENTS_AT_ONCE && !slot.driver.is_closed() {
+    while called < EVENTS_AT_ONCE && signaling::call_back(slot, place) {
+        called += 1;
+    }
+    while wants_events && called < EVENTS_AT_ONCE && !slot.driver.is_closed() {
         let Some(event) = next_wanted(slot) else { break };
         if call_back(slot, place, &event) {
             called += 1;
@@ -173,6 +193,7 @@ fn call_back(slot: &Slot, place: Place, event: &Event) -> bool {
             // SAFETY: the app promised a function of this type; the text lives until it returns.
             unsafe { function(user_data, *reason, peer.0, *state, text.as_ptr()) };
         }),
+        Event::Signaling { .. } => false, // nobody asked for it
     }
 }
 
@@ -262,6 +283,14 @@ fn public(event: &Event) -> snm_event {
             connection_state: 0,
             debug_message: [0; 128],
         },
+        Event::Signaling { state, reason, text } => snm_event {
+            struct_size: 0,
+            r#type: SNM_EVENT_SIGNALING,
+            remote_steam_id: 0,
+            reason: *reason,
+            connection_state: *state,
+            debug_message: text_array(text),
+        },
         Event::SessionFailed { peer, reason, state, text } => snm_event {
             struct_size: 0,
             r#type: SNM_EVENT_SESSION_FAILED,
@@ -295,5 +324,17 @@ mod tests {
         assert_eq!(held.remove(0), Some(request));
         assert_eq!(held.remove(0), Some(failure(1)), "the oldest failure went, not the request");
         assert_eq!(held.failures, FAILURES_HELD - 1);
+    }
+
+    #[test]
+    fn words_of_the_signaling_connection_keep_to_their_own_room() {
+        let mut held = Held::default();
+        held.push(failure(1));
+        for reason in 0..SIGNALING_HELD as i32 + 1 {
+            assert!(!held.push(Event::Signaling { state: 5, reason, text: String::new() }), "nobody is told");
+        }
+        assert_eq!(held.events.len(), 1 + SIGNALING_HELD);
+        assert_eq!(held.remove(0), Some(failure(1)));
+        assert!(matches!(held.remove(0), Some(Event::Signaling { reason: 1, .. })), "the oldest went");
     }
 }

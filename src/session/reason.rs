@@ -16,6 +16,8 @@ pub const GENERIC: i32 = 5001;
 pub const INTERNAL: i32 = 5002;
 /// Nothing was heard for too long.
 pub const TIMEOUT: i32 = 5003;
+/// The signaling server is not to be had.
+pub const SIGNALING: i32 = 5005;
 /// No way to the peer is known.
 pub const RENDEZVOUS: i32 = 5008;
 /// The peer knows nothing of the session, it was restarted perhaps.

@@ -137,7 +137,7 @@ impl Ping<'_> {
                     // We only ask.
                     self.driver.with_endpoint(|endpoint, now| endpoint.close_session(now, from)).map_err(gone)?;
                 }
-                Event::SessionFailed { .. } => {}
+                Event::SessionFailed { .. } | Event::Signaling { .. } => {}
             }
         }
         Ok(())
