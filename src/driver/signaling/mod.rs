@@ -25,6 +25,7 @@ use crate::time::Instant;
 use client::Client;
 use link::Link;
 use mio::{Registry, Token};
+use std::net::SocketAddr;
 
 pub(super) struct Signaling {
     url: SignalingUrl,
@@ -57,8 +58,7 @@ impl Signaling {
     /// Is the server to be believed in what it says of authorities and the time? Its certificate was verified, or it
     /// is on this machine.
     pub(super) fn is_believed(&self) -> bool {
-        let near = |link: &Link| link.remote().is_some_and(|remote| remote.ip().to_canonical().is_loopback());
-        self.url.secure || self.link.as_ref().is_some_and(near)
+        believes(self.url.secure, self.link.as_ref().and_then(Link::remote))
     }
 
     /// Are we logged in?
@@ -149,5 +149,10 @@ impl Signaling {
     }
 }
 
+/// Is a server to be believed that is there?
+fn believes(secure: bool, remote: Option<SocketAddr>) -> bool {
+    secure || remote.is_some_and(|remote| remote.ip().to_canonical().is_loopback())
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
