@@ -321,6 +321,9 @@ fn reserve(cell: &PeerCell, size: usize, flags: i32) -> Result<(), SendError> {
 }
 
 #[cfg(test)]
+mod with_servers;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -359,3 +359,193 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::signaling::tests::server::{Server, Tls};
+    use super::*;
+    use crate::driver::clock;
+    use crate::endpoint::servers::Secret;
+    use mio::{Events, Poll, Waker};
+    use std::sync::Arc;
+
+    const ID: RelayId = RelayId(3);
+
+    fn offer(url: &str, username: &str) -> TurnOffer {
+        let url = TurnUrl::parse(url).expect("a relay");
+        TurnOffer { url, username: username.to_owned(), password: Secret::default(), pop: 0 }
+    }
+
+    /// Relays with a poll of their own instead of a seat.
+    struct Stand {
+        relays: Relays,
+        poll: Poll,
+        events: Events,
+    }
+
+    impl Stand {
+        fn new(offers: Vec<TurnOffer>) -> Stand {
+            let poll = Poll::new().expect("a poll");
+            let waker = Waker::new(poll.registry(), Token(99)).expect("a waker");
+            let ring: Ring = Arc::new(move || waker.wake().expect("awake"));
+            let mut relays = Relays::new(7, ring, &["127.0.0.1:1".parse().expect("an address")]);
+            relays.announce(clock::now(), offers);
+            Stand { relays, poll, events: Events::with_capacity(8) }
+        }
+
+        fn work(&mut self, work: StreamWork) {
+            self.relays.handle_work(clock::now(), work, self.poll.registry());
+        }
+
+        /// Goes on until something is seen.
+        fn until<T>(&mut self, mut look: impl FnMut(&mut Relays) -> Option<T>) -> T {
+            for _ in 0..5_000 {
+                self.relays.exchange(clock::now());
+                if let Some(found) = look(&mut self.relays) {
+                    return found;
+                }
+                let nap = std::time::Duration::from_millis(5);
+                self.poll.poll(&mut self.events, Some(nap)).expect("no trouble");
+                self.events.iter().for_each(|event| self.relays.handle_readiness(event.token().0));
+            }
+            panic!("what was waited for did not come");
+        }
+
+        fn until_closed(&mut self) -> String {
+            self.until(|relays| match relays.streams.get(&ID) {
+                Some(open) => open.closed.clone(),
+                None => relays.refused.first().map(|(_, why)| why.clone()),
+            })
+        }
+
+        fn servers(&mut self) -> Vec<(String, SocketAddr, Transport)> {
+            let servers = self.until(Relays::poll_servers);
+            servers.into_iter().map(|server| (server.name, server.address, server.transport)).collect()
+        }
+    }
+
+    /// Gives back what it gets, and ends after so many bytes.
+    fn echo(tls: Option<Tls>, bytes: usize) -> Server {
+        Server::raw(move |_, stream| {
+            let mut wire = match &tls {
+                Some(tls) => tls.accept(stream),
+                None => Box::new(stream),
+            };
+            let (mut buffer, mut left) = ([0; 4_096], bytes);
+            while left > 0 {
+                match wire.read(&mut buffer) {
+                    Ok(count @ 1..) if wire.write_all(&buffer[..count]).is_ok() => left -= count.min(left),
+                    _ => return,
+                }
+            }
+        })
+    }
+
+    fn carries_bytes_both_ways(mut stand: Stand, address: SocketAddr) {
+        stand.servers();
+        stand.work(StreamWork::Open(ID, address));
+        let local = stand.until(|relays| relays.streams.get_mut(&ID).and_then(|open| open.opened.take()));
+        assert!(local.ip().is_loopback() && local != address);
+        let sent: Vec<u8> = (0..30_000).map(|n| n as u8).collect();
+        for part in sent.chunks(1_000) {
+            stand.work(StreamWork::Write(ID, part.to_vec()));
+        }
+        let mut came = Vec::new();
+        let why = stand.until(|relays| {
+            let open = relays.streams.get_mut(&ID)?;
+            came.append(&mut open.inbound);
+            open.closed.clone()
+        });
+        assert_eq!(came, sent);
+        assert!(why.contains("closed the connection"), "{why}");
+        stand.work(StreamWork::Close(ID));
+        assert!(stand.relays.streams.is_empty());
+    }
+
+    #[test]
+    fn a_stream_carries_bytes_both_ways_until_the_relay_ends_it() {
+        let server = echo(None, 30_000);
+        let url = format!("turn:{}?transport=tcp", server.address);
+        carries_bytes_both_ways(Stand::new(vec![offer(&url, "u")]), server.address);
+    }
+
+    #[test]
+    fn a_stream_under_tls_does_the_same_once_the_relay_has_proven_its_name() {
+        let tls = Tls::new("relay");
+        let ca = tls.ca_file.to_str().expect("a path").to_owned();
+        let copy = std::fs::read(&ca).expect("the file");
+        let server = echo(Some(tls), 30_000);
+        let port = server.address.port();
+        let mut stand = Stand::new(vec![offer(&format!("turns:localhost:{port}"), "u")]);
+        stand.servers();
+        stand.until(|relays| relays.names.values().all(|name| matches!(name, Name::Known(_))).then_some(()));
+        stand.work(StreamWork::Open(ID, server.address));
+        let why = stand.until_closed();
+        assert!(why.contains("issuer we do not know"), "{why}");
+
+        std::fs::write(&ca, copy).expect("the file");
+        let mut stand = Stand::new(vec![offer(&format!("turns:localhost:{port}"), "u")]);
+        stand.relays.ca = ca;
+        stand.until(|relays| relays.names.values().all(|name| matches!(name, Name::Known(_))).then_some(()));
+        carries_bytes_both_ways(stand, server.address);
+    }
+
+    #[test]
+    fn a_relay_that_is_not_there_or_not_named_says_so() {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let mut stand = Stand::new(vec![offer(&format!("turn:{address}?transport=tcp"), "u")]);
+        stand.work(StreamWork::Open(ID, address));
+        assert!(stand.until_closed().contains("cannot connect"));
+
+        let mut stand = Stand::new(vec![]);
+        stand.work(StreamWork::Open(ID, address));
+        assert!(stand.until_closed().contains("not named"));
+    }
+
+    #[test]
+    fn a_relay_that_takes_nothing_loses_whole_writes_and_holds_a_bounded_heap() {
+        let (held, _connections) = std::sync::mpsc::channel();
+        let server = Server::raw(move |_, stream| held.send(stream).expect("the test holds it"));
+        let mut stand = Stand::new(vec![offer(&format!("turn:{}?transport=tcp", server.address), "u")]);
+        stand.work(StreamWork::Open(ID, server.address));
+        for _ in 0..100 {
+            stand.work(StreamWork::Write(ID, vec![0; 1_000]));
+        }
+        let unwritten = stand.relays.streams[&ID].unwritten.len();
+        assert_eq!(unwritten, MAX_UNWRITTEN / 1_000 * 1_000);
+    }
+
+    #[test]
+    fn the_endpoint_hears_of_each_relay_once_and_of_the_settings_first() {
+        let mut stand =
+            Stand::new(vec![offer("turn:127.0.0.1:1", "announced"), offer("turn:127.0.0.1:2", "announced")]);
+        let mut config = Config::new();
+        config.turn_servers = TurnUrl::parse_list("turn:127.0.0.1:2,turn:[::1]:3?transport=tcp").expect("a list");
+        config.turn_users = vec!["configured".to_owned()];
+        stand.relays.configure(clock::now(), &config);
+        let servers = stand.relays.poll_servers().expect("news");
+        let seen: Vec<_> = servers.iter().map(|s| (s.name.as_str(), s.username.as_str(), s.transport)).collect();
+        let expected = [
+            ("127.0.0.1:2", "configured", Transport::Udp),
+            ("[::1]:3", "", Transport::Stream),
+            ("127.0.0.1:1", "announced", Transport::Udp),
+        ];
+        assert_eq!(seen, expected);
+        assert!(stand.relays.poll_servers().is_none(), "once");
+        stand.relays.announce(clock::now(), vec![]);
+        assert_eq!(stand.relays.poll_servers().expect("news").len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_name_is_left_out_and_asked_for_again() {
+        let mut nowhere = offer("turn:x", "u");
+        nowhere.url.place.host = "not a host name".to_owned(); // so that no name server is asked
+        let mut stand = Stand::new(vec![nowhere, offer("turn:127.0.0.1:1", "u")]);
+        let is_unknown = |name: &Name| matches!(name, Name::Unknown { .. });
+        stand.until(|relays| relays.names.values().any(is_unknown).then_some(()));
+        assert_eq!(stand.relays.poll_servers().expect("news").len(), 1);
+        let again = stand.relays.poll_timeout().expect("a time");
+        stand.relays.exchange(again);
+        assert!(!stand.relays.names.values().any(is_unknown), "it is asked again");
+    }
+}
