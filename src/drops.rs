@@ -42,6 +42,12 @@ pub enum Dropped {
     Injected,
     /// An event nobody took in time.
     EventOverflow,
+    /// A signal of ours that nobody carries.
+    NoCarrier,
+    /// A handshake by signals that came before we knew how we can be reached.
+    Gathering,
+    /// What a relay brought or took that it should not have.
+    BadRelay,
     /// A frame of the signaling server that cannot be read, or papers that are not ours.
     BadRendezvous,
     /// A signal that found no room on its way out.
@@ -72,6 +78,9 @@ impl Dropped {
         "session_gone",
         "injected",
         "event_overflow",
+        "no_carrier",
+        "gathering",
+        "bad_relay",
         "bad_rendezvous",
         "signal_overflow",
     ];

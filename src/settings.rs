@@ -38,6 +38,8 @@ pub struct Settings {
     pub close_flush: Duration,
     /// Unreliable messages sent before the connection stands stay unreliable. `EARLY_UNRELIABLE`
     pub early_unreliable: bool,
+    /// Ways the session may take, bits: 1 relay, 2 private, 4 public addresses. `P2P_TRANSPORT_ICE_ENABLE`
+    pub transports: i32,
 }
 
 impl Default for Settings {
@@ -59,6 +61,7 @@ impl Default for Settings {
             session_idle_timeout: Duration::from_millis(180_000),
             close_flush: Duration::ZERO,
             early_unreliable: false,
+            transports: 0x7fff_ffff,
         }
     }
 }

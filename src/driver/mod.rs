@@ -36,7 +36,6 @@ mod turn;
 mod udp;
 
 pub use resolve::wait_for_lookups;
-pub use signaling::MAX_SIGNAL;
 pub use threads::{Join, NAME as THREAD_NAME, Work, start_with};
 
 use crate::endpoint::config::{Config, ConfigError};

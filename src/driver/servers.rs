@@ -29,8 +29,6 @@ pub(super) struct Servers {
     /// The settings we know.
     version: Option<u64>,
     papers: Papers,
-    /// The endpoint is closing: nobody is to log in any more.
-    closed: bool,
     /// The authorities of the hello, whose time the welcomes tell.
     authorities: Vec<[u8; 32]>,
     first_token: usize,
@@ -52,7 +50,6 @@ impl Servers {
             relays: Relays::new(first_token + 1, ring.clone(), local),
             version: None,
             papers: Papers::default(),
-            closed: false,
             authorities: Vec::new(),
             first_token,
             ring,
@@ -128,13 +125,8 @@ impl Servers {
         [signaling, self.relays.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Logs out: nobody is to look for us any more. Relays stay for what is still to be told.
-    pub(super) fn close(&mut self) {
-        self.closed = true;
-        self.log_out();
-    }
-
-    fn log_out(&mut self) {
+    /// Logs out: nobody is to look for us any more.
+    pub(super) fn log_out(&mut self) {
         if let Some(signaling) = self.signaling.take() {
             signaling.close();
         }
@@ -150,7 +142,7 @@ impl Servers {
             if config.signaling.is_none() {
                 self.relays.announce(now, Vec::new());
             }
-            self.signaling = config.signaling.clone().filter(|_| !self.closed).map(|url| {
+            self.signaling = config.signaling.clone().map(|url| {
                 let (token, ring) = (Token(self.first_token), self.ring.clone());
                 let chance = now.as_nanos() ^ endpoint.steam_id().0;
                 Signaling::new(now, url, config.signaling_ca.clone(), token, ring, chance)
@@ -169,7 +161,7 @@ impl Servers {
         let Some(signaling) = &mut self.signaling else { return };
         let url = signaling.url().to_string();
         match news {
-            News::Connecting => endpoint.handle_signaling_event(now, CONNECTING, 0, format!("connecting to {url}")),
+            News::Connecting => endpoint.handle_signaling_event(CONNECTING, 0, format!("connecting to {url}")),
             News::Greeted { nonce, time, authorities } => {
                 self.authorities = if signaling.is_believed() { authorities } else { Vec::new() };
                 if signaling.is_believed() {
@@ -188,12 +180,12 @@ impl Servers {
                 if !again {
                     let but = issued.err().map(|why| format!(", but the server's certificate for us: {why}"));
                     let text = format!("logged in at {url}{}", but.unwrap_or_default());
-                    endpoint.handle_signaling_event(now, ONLINE, 0, text);
+                    endpoint.handle_signaling_event(ONLINE, 0, text);
                 }
                 self.relays.announce(now, turn);
             }
             News::Lost { reason, text } => {
-                endpoint.handle_signaling_event(now, LOST, reason, format!("{text} ({url})"));
+                endpoint.handle_signaling_event(LOST, reason, format!("{text} ({url})"));
             }
             News::Signal { from, mut bytes } => endpoint.handle_signal(now, from, &mut bytes),
             News::Offline(peer) => endpoint.handle_offline(now, peer),

@@ -83,7 +83,7 @@ impl Seat {
         let closing = self.shared.closing_until();
         let Some(ports) = self.ports.as_mut().filter(|_| !self.shared.is_poisoned()) else {
             self.ports = None;
-            self.servers.close();
+            self.servers.log_out();
             let more_events = self.shared.call_hook();
             return match closing {
                 Some(_) => Next::Leave,
@@ -97,9 +97,6 @@ impl Seat {
         let more_to_receive = ports.receive(inbound);
         let now = clock::now();
         let (shared, servers) = (&self.shared, &mut self.servers);
-        if closing.is_some() {
-            servers.close();
-        }
         if shared.network_changed.swap(false, Ordering::AcqRel) {
             servers.handle_network_change(now);
         }
@@ -133,6 +130,7 @@ impl Seat {
         if let Some(until) = closing
             && ((drained && !more_to_send && !full) || now >= until)
         {
+            servers.log_out();
             return Next::Leave;
         }
         let again =

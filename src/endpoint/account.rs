@@ -188,7 +188,7 @@ mod tests {
     fn with_announced_authorities_a_claim_is_not_enough_any_more() {
         use crate::session::trust::Standing;
         let mut endpoint = endpoint();
-        let near = std::net::SocketAddr::from(([127, 0, 0, 1], 5));
+        let near = crate::path::route::Route::Direct(([127, 0, 0, 1], 5).into());
         let settings = endpoint.config.settings;
         assert!(endpoint.local.trust.admits(&settings, Standing::Claimed, near));
         endpoint.handle_announcement(NOW, &[authority(1).public_key()], 1);

@@ -4,12 +4,12 @@ use crate::drops::{DropCounts, Dropped};
 use crate::ids::SteamId;
 use std::collections::VecDeque;
 
-/// So many words of the signaling connection wait for the app; the oldest makes room.
-const MAX_SIGNALING: usize = 16;
-
 /// So many failures wait for the app; the oldest makes room. Requests are bounded by
 /// MAX_PENDING_REQUESTS already.
 const MAX_FAILURES: usize = 1_024;
+
+/// So many changes of the signaling connection wait; the oldest makes room.
+const MAX_SIGNALING: usize = 16;
 
 /// What the app is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +30,11 @@ pub enum Event {
         /// For humans.
         text: String,
     },
-    /// The connection to the signaling server.
+    /// The connection to the signaling server changed.
     Signaling {
         /// 3 online, 1 connecting, 5 refused or lost.
         state: i32,
-        /// An SNM_END_ number, 0 when online or connecting.
+        /// An SNM_END_ number, 0 for none.
         reason: i32,
         /// For humans.
         text: String,
@@ -54,10 +54,10 @@ impl Events {
             }
             return;
         }
+        let alike = |e: &Event| std::mem::discriminant(e) == std::mem::discriminant(&event);
         let most = if matches!(event, Event::Signaling { .. }) { MAX_SIGNALING } else { MAX_FAILURES };
-        let is_alike = |e: &Event| std::mem::discriminant(e) == std::mem::discriminant(&event);
-        if self.0.iter().filter(|e| is_alike(e)).count() >= most
-            && let Some(oldest) = self.0.iter().position(is_alike)
+        if self.0.iter().filter(|e| alike(e)).count() >= most
+            && let Some(oldest) = self.0.iter().position(alike)
         {
             self.0.remove(oldest);
             drops.add(Dropped::EventOverflow);

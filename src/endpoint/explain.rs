@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use crate::ids::SteamId;
+use crate::path::route::Route;
 use crate::session::Session;
 use crate::session::cause::Cause;
 use crate::session::diagnosis::Diagnosis;
@@ -16,6 +17,8 @@ const UNAUTHENTICATED: u32 = 1;
 const LOOPBACK: u32 = 4;
 /// SNM_INFO_FAST
 const FAST: u32 = 8;
+/// SNM_INFO_RELAYED
+const RELAYED: u32 = 16;
 
 /// What `getSessionConnectionInfo` tells, with the field meanings of the C header.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +35,8 @@ pub struct SessionInfo {
     pub info_flags: u32,
     /// Where the peer is, when there is a path.
     pub remote_address: Option<SocketAddr>,
+    /// POP codes of the peer's relay and of ours, 0 for none.
+    pub pops: (u32, u32),
     /// Text of whoever ended it.
     pub end_debug: String,
     /// For humans.
@@ -72,22 +77,33 @@ impl Endpoint {
             return Default::default();
         };
         let status = status_of(session, now);
-        let address = session.address();
+        let route = session.route();
         let ending = session.ending().cloned();
         let phase = session.phase();
         let mut flags = if certified(session) { 0 } else { UNAUTHENTICATED };
-        if address.is_some_and(is_near) {
+        if route.and_then(straight).is_some_and(is_near) {
             flags |= FAST;
         }
+        let by_relay = session.is_relayed();
+        if by_relay {
+            flags |= RELAYED;
+        }
+        let way = match route {
+            Some(Route::Signal(_)) => "signals",
+            _ if by_relay => "relay",
+            _ => "direct",
+        };
         let info = SessionInfo {
             state: session.state(),
             identity: peer.0,
             user_data: session.settings().user_data,
             end_reason: ending.as_ref().map_or(0, |e| e.reason),
             info_flags: flags,
-            remote_address: address,
+            // Where a relayed peer is, is the relay's business.
+            remote_address: route.filter(|_| !by_relay).and_then(straight),
+            pops: Default::default(),
             end_debug: ending.map(|e| e.text).unwrap_or_default(),
-            debug_description: format!("#{:08x} direct {peer} {phase}", session.id().0 as u32),
+            debug_description: format!("#{:08x} {way} {peer} {phase}", session.id().0 as u32),
         };
         (info, status)
     }
@@ -167,11 +183,14 @@ fn certified(session: &Session) -> bool {
 
 fn explain_session(session: &Session, now: Instant) -> serde_json::Value {
     let mut all = json!({ "phase": session.phase(), "state": session.state(), "certified": certified(session) });
-    if let Some(address) = session.address() {
-        all["path"] = json!({
-            "remote": address.to_string(),
-            "kind": "direct",
-        });
+    if let Some(route) = session.route() {
+        let kind = match route {
+            Route::Signal(_) => "signals",
+            _ if session.is_relayed() => "relayed",
+            _ => "direct",
+        };
+        let (proven, known) = session.ways();
+        all["path"] = json!({ "remote": route.to_string(), "kind": kind, "ways": known, "ways_proven": proven });
     }
     if let Some(ending) = session.ending() {
         all["end_reason"] = ending.reason.into();
@@ -228,6 +247,14 @@ fn status_of(session: &mut Session, now: Instant) -> SessionStatus {
 
 fn clamped(value: u64) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// The address at the other end of a route without a relay of ours.
+fn straight(route: Route) -> Option<SocketAddr> {
+    match route {
+        Route::Direct(address) => Some(address),
+        Route::Relay(..) | Route::Signal(_) => None,
+    }
 }
 
 /// On this machine or the local network.

@@ -7,6 +7,8 @@ use super::{Endpoint, MAX_REPLIES};
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
 use crate::machine::{Datagram, Transmit, TransmitBuf};
+use crate::path::reach::Policy;
+use crate::path::route::{Parcel, Route};
 use crate::time::Instant;
 use crate::wire::packet::{DataHeader, Packet, Protocol, Reset};
 use std::net::SocketAddr;
@@ -29,9 +31,17 @@ impl Endpoint {
     pub(super) fn handle_arrived(&mut self, now: Instant, datagram: Datagram<'_>) {
         let Datagram { remote, bytes } = datagram;
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        match Protocol::of(bytes) {
+            Ok(Protocol::Stun | Protocol::ChannelData) => self.handle_from_relay(now, remote, bytes),
+            _ => self.handle_routed(now, Route::Direct(remote), bytes),
+        }
+    }
+
+    /// Takes a datagram of ours, however it came.
+    pub(super) fn handle_routed(&mut self, now: Instant, from: Route, bytes: &mut [u8]) {
         let result = match Protocol::of(bytes) {
-            Ok(Protocol::Data) => self.handle_data(now, remote, bytes),
-            Ok(Protocol::Control) => self.handle_control(now, remote, bytes),
+            Ok(Protocol::Data) => self.handle_data(now, from, bytes),
+            Ok(Protocol::Control) => self.handle_control(now, from, bytes),
             Ok(Protocol::Stun | Protocol::ChannelData) => Err(Dropped::UnknownProtocol),
             Err(why) => Err(why),
         };
@@ -40,9 +50,12 @@ impl Endpoint {
         }
     }
 
-    fn handle_data(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) -> Result<(), Dropped> {
+    fn handle_data(&mut self, now: Instant, from: Route, bytes: &mut [u8]) -> Result<(), Dropped> {
         let header = DataHeader::decode(bytes)?;
         if let Some(slot) = self.routes.get(&header.destination).copied() {
+            if self.session(slot).is_some_and(|session| !session.policy().admits(from)) {
+                return Err(Dropped::Refused);
+            }
             let handled = self.with_context(now, slot, |s, ctx| s.handle_data(now, from, &header, bytes, ctx));
             return handled.unwrap_or(Err(Dropped::UnknownConnection));
         }
@@ -58,36 +71,37 @@ impl Endpoint {
     }
 
     /// A connection we lost, or never had: only who was told the token in its handshake believes this.
-    fn answer_stray(&mut self, from: SocketAddr, connection: ConnectionId) {
+    fn answer_stray(&mut self, from: Route, connection: ConnectionId) {
         let mut reply = Vec::with_capacity(32);
         Reset { connection, token: self.local.reset_key.token(connection) }.encode(&mut reply);
         self.push_reply(from, reply);
     }
 
-    fn push_reply(&mut self, to: SocketAddr, reply: Vec<u8>) {
+    fn push_reply(&mut self, to: Route, reply: Vec<u8>) {
         if !reply.is_empty() && self.replies.len() < MAX_REPLIES {
             self.replies.push_back((to, reply));
         }
     }
 
-    fn handle_control(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) -> Result<(), Dropped> {
+    fn handle_control(&mut self, now: Instant, from: Route, bytes: &mut [u8]) -> Result<(), Dropped> {
+        if !Policy(self.config.settings.transports).admits(from) {
+            return Err(Dropped::Refused);
+        }
         let (destination, rest_start) = match Packet::decode(bytes)? {
+            // What we say of where we can be reached must be known first; the peer asks again.
+            Packet::Init { .. } | Packet::Response(_) if from.is_signal() && self.is_gathering() => {
+                return Err(Dropped::Gathering);
+            }
             Packet::Init { init, covered, check } => {
                 let id = self.fresh_id();
+                let settings = match from {
+                    Route::Signal(peer) => self.settings_for(peer),
+                    _ => self.config.settings,
+                };
                 let mut reply = Vec::new();
-                let Endpoint { strangers, local, config, random, .. } = self;
-                let taken = strangers.handle_init(
-                    now,
-                    from,
-                    &init,
-                    covered,
-                    &check,
-                    id,
-                    local,
-                    &config.settings,
-                    random,
-                    &mut reply,
-                );
+                let Endpoint { strangers, local, random, .. } = self;
+                let taken =
+                    strangers.handle_init(now, from, &init, covered, &check, id, local, &settings, random, &mut reply);
                 self.push_reply(from, reply);
                 return taken;
             }
@@ -144,10 +158,31 @@ impl Endpoint {
 
     /// The next datagrams, before any injected fault.
     pub(super) fn poll_clean(&mut self, now: Instant, out: &mut TransmitBuf) -> Option<Transmit> {
+        while let Some(Parcel { route, segment_size }) = self.poll_parcel(now, out) {
+            match route {
+                Route::Direct(remote) => return Some(Transmit { remote, segment_size }),
+                Route::Signal(peer) => {
+                    if let Err(why) = self.signals.push(peer, &out.bytes) {
+                        self.drops.add(why);
+                    }
+                }
+                Route::Relay(relay, peer) => {
+                    let transmit = self.send_by_relay(now, relay, peer, segment_size, out);
+                    if transmit.is_some() {
+                        return transmit;
+                    }
+                }
+            }
+        }
+        self.poll_relays(now, out)
+    }
+
+    /// The next datagrams that are ours, and their way.
+    fn poll_parcel(&mut self, now: Instant, out: &mut TransmitBuf) -> Option<Parcel> {
         out.bytes.clear();
-        if let Some((remote, reply)) = self.replies.pop_front() {
+        if let Some((route, reply)) = self.replies.pop_front() {
             out.bytes.extend_from_slice(&reply);
-            return Some(Transmit { remote, segment_size: reply.len() });
+            return Some(Parcel { route, segment_size: reply.len() });
         }
         while let Some(task) = self.agenda.take_ready() {
             match task {
@@ -158,10 +193,10 @@ impl Endpoint {
                     }
                 }
                 Task::Farewell(id) => {
-                    let remote = self.farewells.get_mut(&id).and_then(|f| f.poll_transmit(now, &mut out.bytes));
-                    if let Some(remote) = remote {
+                    let route = self.farewells.get_mut(&id).and_then(|f| f.poll_transmit(now, &mut out.bytes));
+                    if let Some(route) = route {
                         self.agenda.push_ready(task);
-                        return Some(Transmit { remote, segment_size: out.bytes.len() });
+                        return Some(Parcel { route, segment_size: out.bytes.len() });
                     }
                     out.bytes.clear();
                     if let Some(farewell) = self.farewells.get(&id) {
@@ -175,17 +210,17 @@ impl Endpoint {
         None
     }
 
-    fn poll_session(&mut self, now: Instant, slot: usize, out: &mut TransmitBuf) -> Option<Transmit> {
+    fn poll_session(&mut self, now: Instant, slot: usize, out: &mut TransmitBuf) -> Option<Parcel> {
         let Endpoint { slots, local, random, drops, deliveries, agenda, .. } = self;
         let entry = slots.get_mut(slot)?.as_mut()?;
         let mut ctx = crate::session::Context { local, random, drops, deliveries };
-        let transmit = entry.session.poll_transmit(now, out, &mut ctx);
-        if transmit.is_some() {
+        let parcel = entry.session.poll_transmit(now, out, &mut ctx);
+        if parcel.is_some() {
             agenda.push_ready(Task::Session(slot));
         } else {
             out.bytes.clear();
             agenda.schedule(Task::Session(slot), entry.session.poll_timeout(now));
         }
-        transmit
+        parcel
     }
 }

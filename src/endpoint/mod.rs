@@ -29,6 +29,8 @@ use crate::crypto::random::Random;
 use crate::drops::{DropCounts, Dropped};
 use crate::ids::{Channel, ConnectionId, SteamId};
 use crate::machine::{Datagram, Machine, Transmit, TransmitBuf};
+use crate::path::reach::Reach;
+use crate::path::route::Route;
 use crate::session::Session;
 use crate::session::farewell::Farewell;
 use crate::session::local::Local;
@@ -36,6 +38,7 @@ use crate::session::reason;
 use crate::session::trust::Trust;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::Delivery;
+use crate::wire::candidate::Candidate;
 use agenda::{Agenda, Task};
 use config::{Config, ConfigError, PeerOverrides};
 use events::{Event, Events};
@@ -44,6 +47,7 @@ use lanes::{Outgoing, PeerTable, charge};
 use loopback::Loopback;
 use mailbox::{Mailbox, SessionKey};
 use past::{Opened, Past};
+use signals::Signals;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -124,13 +128,15 @@ pub struct Endpoint {
     strangers: Strangers,
     loopback: Option<Loopback>,
     agenda: Agenda,
-    replies: VecDeque<(SocketAddr, Vec<u8>)>,
+    replies: VecDeque<(Route, Vec<u8>)>,
+    signals: Signals,
+    /// Addresses of our own that the driver found.
+    gathered: Vec<Candidate>,
     reset_budget: ResetBudget,
     next_key: u64,
     fault_send: Option<Box<Link>>,
     fault_recv: Option<Box<Link>>,
     fault_seed: u64,
-    carrier: signals::Carrier,
     relays: Vec<relays::RelayServer>,
     account: account::Account,
     /// What one visit of a session delivers, on its way to the mailbox.
@@ -179,6 +185,7 @@ impl Endpoint {
             binding,
             reset_key: ResetKey::from_seed(identity_seed.bytes()),
             trust: Trust::default(),
+            reach: Reach::default(),
             aead_support,
         };
         let strangers = Strangers::new(&local, &mut random);
@@ -210,12 +217,13 @@ impl Endpoint {
             loopback: None,
             agenda: Agenda::default(),
             replies: VecDeque::new(),
+            signals: Signals::default(),
+            gathered: Vec::new(),
             reset_budget: ResetBudget { left: ResetBudget::PER_SECOND, refilled_at: now },
             next_key: 0,
             fault_send: None,
             fault_recv: None,
             fault_seed,
-            carrier: signals::Carrier::default(),
             relays: Vec::new(),
             account: account::Account::default(),
             deliveries: Vec::new(),
@@ -518,6 +526,7 @@ impl Endpoint {
     pub fn is_drained(&self) -> bool {
         self.farewells.values().all(Farewell::is_told)
             && self.replies.is_empty()
+            && self.signals.is_empty()
             && self.fault_send.as_ref().is_none_or(|link| link.is_empty())
     }
 }

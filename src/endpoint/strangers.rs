@@ -9,6 +9,7 @@ use crate::crypto::packet::{Aead, PacketKeys};
 use crate::crypto::random::Random;
 use crate::drops::Dropped;
 use crate::ids::{AppId, ConnectionId, SessionId};
+use crate::path::route::Route;
 use crate::session::connection::Connection;
 use crate::session::hello::{self, ANYONE, Side};
 use crate::session::local::Local;
@@ -19,7 +20,6 @@ use crate::time::{Duration, Instant};
 use crate::transport::Windows;
 use crate::wire::packet::{Cookie, Finish, Hint, HintCode, Init, Response, WIRE_VERSION};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 /// Half-open handshakes at a time; one more takes the place of the oldest, whose sender tries again.
 pub const MAX_HALF_OPEN: usize = 256;
@@ -39,7 +39,7 @@ struct HalfOpen {
     /// What was told to be granted.
     windows: Windows,
     session: SessionId,
-    from: SocketAddr,
+    from: Route,
     response: Vec<u8>,
     responses: u32,
     sent_at: Instant,
@@ -49,7 +49,7 @@ struct HalfOpen {
 /// The half-open handshakes of one endpoint.
 pub struct Strangers {
     half_open: BTreeMap<ConnectionId, HalfOpen>,
-    by_origin: BTreeMap<(SocketAddr, SessionId), ConnectionId>,
+    by_origin: BTreeMap<(Route, SessionId), ConnectionId>,
     jar: CookieJar,
     check: CheckKey,
 }
@@ -78,7 +78,7 @@ impl Strangers {
     pub fn handle_init(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Route,
         init: &Init,
         covered: &[u8],
         check: &[u8; 16],
@@ -112,9 +112,11 @@ impl Strangers {
             return Ok(());
         }
         if self.half_open.len() >= COOKIE_MARK {
-            let proven = init.cookie.is_some_and(|c| self.jar.verify(now, from, init.session, &c));
-            if !proven {
-                let cookie = self.jar.cookie(now, from, init.session);
+            // Who carries signals vouches for where they come from.
+            if let Some(address) = from.address()
+                && !init.cookie.is_some_and(|c| self.jar.verify(now, address, init.session, &c))
+            {
+                let cookie = self.jar.cookie(now, address, init.session);
                 Cookie { destination: init.source, session: init.session, cookie }.encode(reply);
                 return Err(Dropped::CookieNeeded);
             }
@@ -130,8 +132,7 @@ impl Strangers {
         let mut noise = Responder::new(&local.static_key, prologue, &init.ephemeral, random);
         let mut ours = Vec::new();
         let windows = Windows::of(settings);
-        let idle = settings.session_idle_timeout;
-        hello::write(local, SessionId(random.next_u64()), ANYONE, &windows, idle, id, &mut ours);
+        hello::write(local, SessionId(random.next_u64()), ANYONE, &windows, settings, id, &mut ours);
         let mut message = Vec::new();
         noise.write_response(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         Response { destination: init.source, source: id, message: &message }.encode(reply);
@@ -169,7 +170,7 @@ impl Strangers {
     pub fn handle_finish(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Route,
         finish: &Finish<'_>,
         local: &mut Local,
     ) -> Result<(Box<Newcomer>, Option<Refusal>), Dropped> {

@@ -6,6 +6,7 @@ use super::mailbox::{Limits, Origin, SessionKey};
 use super::{Endpoint, lanes};
 use crate::drops::Dropped;
 use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
+use crate::path::route::Route;
 use crate::session::cause::Cause;
 use crate::session::farewell::Farewell;
 use crate::session::newcomer::Newcomer;
@@ -151,20 +152,22 @@ impl Endpoint {
 
     /// Gives an opening session the addresses it may try. Fails it when there are some and none is allowed.
     pub(super) fn dial_known_addresses(&mut self, now: Instant, slot: usize) {
-        let Endpoint { slots, book, local, .. } = self;
+        let Endpoint { slots, book, local, signals, .. } = self;
         let Some(session) = slots.get_mut(slot).and_then(Option::as_mut).map(|s| &mut s.session) else {
             return;
         };
-        let Some(addresses) = book.get(&session.peer()) else {
-            return;
-        };
-        let settings = *session.settings();
-        let mut allowed = addresses.iter().filter(|a| local.trust.may_dial(&settings, **a)).peekable();
-        if allowed.peek().is_none() && !addresses.is_empty() {
+        let (peer, policy, settings) = (session.peer(), session.policy(), *session.settings());
+        let addresses = book.get(&peer).into_iter().flatten().map(|address| Route::Direct(*address));
+        let known: Vec<Route> = addresses
+            .filter(|route| policy.admits(*route))
+            .chain(signals.may_reach().then_some(Route::Signal(peer)))
+            .collect();
+        let mut allowed = known.iter().filter(|route| local.trust.may_dial(&settings, **route)).peekable();
+        if allowed.peek().is_none() && !known.is_empty() {
             session.fail(now, Cause::AuthRequiredHere, NOT_ADMITTED);
             return;
         }
-        allowed.for_each(|a| session.add_address(*a));
+        allowed.for_each(|route| session.add_route(*route));
     }
 
     /// Somebody's handshake is complete, and the identity is one we may talk to.
@@ -177,6 +180,10 @@ impl Endpoint {
         let peer = newcomer.connection.hello.steam_id;
         let id = newcomer.connection.local;
         let from = newcomer.connection.paths.active();
+        if matches!(from, Route::Signal(carried) if carried != peer) {
+            self.strangers.remove(id);
+            return Err(Dropped::BadHandshake);
+        }
         let settings = self.settings_for(peer);
         let standing = newcomer.connection.hello.standing;
         let admitted = self.local.trust.admits(&settings, standing, from);
@@ -208,7 +215,7 @@ impl Endpoint {
                 self.with_context(now, slot, |session, ctx| session.adopt(now, newcomer, ctx));
                 return Ok(());
             }
-            session.learn_address(from);
+            session.learn_route(from);
             self.strangers.remove(id);
             self.touch(now, slot);
             return Err(Dropped::Stale);

@@ -174,10 +174,10 @@ impl Endpoint {
     /// Interfaces changed: every path is proven anew.
     pub fn handle_network_change(&mut self, now: Instant) {
         for slot in 0..self.slots.len() {
-            let Endpoint { slots, book, random, .. } = self;
+            let Endpoint { slots, book, .. } = self;
             if let Some(entry) = &mut slots[slot] {
                 let known = book.get(&entry.session.peer()).map(Vec::as_slice).unwrap_or_default();
-                entry.session.handle_network_change(known, random);
+                entry.session.handle_network_change(now, known);
                 self.touch(now, slot);
             }
         }

@@ -40,11 +40,8 @@ pub type FailedFn = unsafe extern "C" fn(*mut c_void, i32, u64, i32, *const c_ch
 
 /// Failures held at most; the oldest go first.
 const FAILURES_HELD: usize = 256;
-/// Words of the signaling connection held at most; the oldest go first. They have no callback, so they wait for
-/// `snm_poll_event`, which not every app calls: nobody is told when one goes.
-const SIGNALING_HELD: usize = 16;
 /// Events held at most: one request of each stranger that may be pending, and the failures.
-const EVENTS_HELD: usize = 65_536 + FAILURES_HELD + SIGNALING_HELD;
+const EVENTS_HELD: usize = 65_536 + FAILURES_HELD;
 /// Events called back in one go, so that a callback that causes events cannot keep the caller for ever.
 const EVENTS_AT_ONCE: i32 = 1_024;
 
@@ -60,11 +57,12 @@ pub struct Held {
 impl Held {
     /// Keeps an event; true when an older one had to go for it.
     fn push(&mut self, event: Event) -> bool {
-        match &event {
+        match event {
             Event::SessionFailed { .. } => self.failures += 1,
-            Event::SessionRequest { .. } if self.events.contains(&event) => return false, // the same user asking again
+            // Only the latest tells how it is.
+            Event::Signaling { .. } => self.events.retain(|held| !matches!(held, Event::Signaling { .. })),
+            Event::SessionRequest { .. } if self.events.contains(&event) => return false, // the same user again
             Event::SessionRequest { .. } => {}
-            Event::Signaling { .. } => self.forget_signaling(),
         }
         self.events.push_back(event);
         self.news = true;
@@ -74,16 +72,6 @@ impl Held {
             (self.events.len() > EVENTS_HELD).then_some(0)
         };
         overflow.and_then(|at| self.remove(at)).is_some()
-    }
-
-    /// Makes room for one more word of the signaling connection.
-    fn forget_signaling(&mut self) {
-        let is_signaling = |event: &Event| matches!(event, Event::Signaling { .. });
-        if self.events.iter().filter(|event| is_signaling(event)).count() >= SIGNALING_HELD
-            && let Some(oldest) = self.events.iter().position(is_signaling)
-        {
-            self.events.remove(oldest);
-        }
     }
 
     fn remove(&mut self, at: usize) -> Option<Event> {
@@ -125,7 +113,7 @@ fn is_wanted(slot: &Slot, event: &Event) -> bool {
     match event {
         Event::SessionRequest { .. } => slot.request.is_set(),
         Event::SessionFailed { .. } => slot.failed.is_set(),
-        Event::Signaling { .. } => false, // polled only
+        Event::Signaling { .. } => false, // to be polled only
     }
 }
 
@@ -193,7 +181,7 @@ fn call_back(slot: &Slot, place: Place, event: &Event) -> bool {
             // SAFETY: the app promised a function of this type; the text lives until it returns.
             unsafe { function(user_data, *reason, peer.0, *state, text.as_ptr()) };
         }),
-        Event::Signaling { .. } => false, // nobody asked for it
+        Event::Signaling { .. } => false,
     }
 }
 
@@ -324,17 +312,5 @@ mod tests {
         assert_eq!(held.remove(0), Some(request));
         assert_eq!(held.remove(0), Some(failure(1)), "the oldest failure went, not the request");
         assert_eq!(held.failures, FAILURES_HELD - 1);
-    }
-
-    #[test]
-    fn words_of_the_signaling_connection_keep_to_their_own_room() {
-        let mut held = Held::default();
-        held.push(failure(1));
-        for reason in 0..SIGNALING_HELD as i32 + 1 {
-            assert!(!held.push(Event::Signaling { state: 5, reason, text: String::new() }), "nobody is told");
-        }
-        assert_eq!(held.events.len(), 1 + SIGNALING_HELD);
-        assert_eq!(held.remove(0), Some(failure(1)));
-        assert!(matches!(held.remove(0), Some(Event::Signaling { reason: 1, .. })), "the oldest went");
     }
 }

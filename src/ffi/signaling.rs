@@ -9,11 +9,12 @@ use super::codes::snm_result;
 use super::events;
 use super::life::{Slot, find, snm_endpoint};
 use super::pointers::read_bytes;
+use crate::endpoint::signals;
 use crate::ids::SteamId;
 use std::ffi::c_void;
 
 /// Largest signal, bytes.
-const MAX_SIGNAL: u32 = crate::driver::MAX_SIGNAL as u32;
+const MAX_SIGNAL: u32 = signals::MAX_SIGNAL as u32;
 
 /// Called with a signal to carry to a user, by whatever means the app has: opaque, 4096 bytes at most, best effort.
 /// Loss, duplication and reordering slow the meeting down and never break it. The bytes are valid during the call only.

@@ -12,6 +12,8 @@ pub enum Cause {
     NoSession,
     Loopback,
     NoAddress,
+    SignalingDown,
+    PeerOffline,
     NoAnswer,
     NetworkUnreachable,
     BadAnswer,
@@ -23,6 +25,7 @@ pub enum Cause {
     AuthRequiredThere,
     CertificateRefused,
     Unconfirmed,
+    NoPath,
     PeerDeciding,
     AppDeciding,
     RequestWithdrawn,
@@ -84,12 +87,14 @@ const NO_CONNECTION: (&str, i32) = ("5010", reason::NO_CONNECTION);
 
 impl Cause {
     /// Every cause, in the order of the page.
-    pub const ALL: [Cause; 40] = {
+    pub const ALL: [Cause; 43] = {
         use Cause::*;
         [
             NoSession,
             Loopback,
             NoAddress,
+            SignalingDown,
+            PeerOffline,
             NoAnswer,
             NetworkUnreachable,
             BadAnswer,
@@ -101,6 +106,7 @@ impl Cause {
             AuthRequiredThere,
             CertificateRefused,
             Unconfirmed,
+            NoPath,
             PeerDeciding,
             AppDeciding,
             RequestWithdrawn,
@@ -138,6 +144,11 @@ impl Cause {
             Cause::Loopback => about("loopback", "The user is this endpoint itself.", LIVE, &[], "Nothing."),
             Cause::NoAddress => about("no_address", "Nobody said where the user is.", ("5008", reason::RENDEZVOUS),
                 &["waited_ms", "gives_up_in_ms"], "Call snm_add_peer_address, before or while the session opens."),
+            Cause::SignalingDown => about("signaling_down", "The signaling server is not reached, and no address of the user is known.",
+                ("5005", reason::SIGNALING), &["waited_ms", "gives_up_in_ms"],
+                "SNM_EVENT_SIGNALING says why; it is tried again by itself. An address helps without it (snm_add_peer_address)."),
+            Cause::PeerOffline => about("peer_offline", "The signaling server says that the user is not there.", NO_CONNECTION,
+                &["waited_ms"], "Is the peer's game running, with the same APP_ID and SIGNALING_URL?"),
             Cause::NoAnswer => about("no_answer", "Nothing came back from any address.", TIMEOUT,
                 &["addresses", "tries", "waited_ms", "gives_up_in_ms"],
                 "Is the peer running, is this its address and steam id, does a firewall stand between?"),
@@ -166,6 +177,9 @@ impl Cause {
                 "The peer answered, but does not confirm the end of the handshake: its requests are full, or it was lost.",
                 TIMEOUT, &["waited_ms", "gives_up_in_ms"],
                 "Does the peer's app take its requests? They may be full (MAX_PENDING_REQUESTS). Else look at the line."),
+            Cause::NoPath => about("no_path", "Both have answered by signals, and no datagram comes through between them.",
+                ("5008", reason::RENDEZVOUS), &["ways", "ways_proven"],
+                "Give both sides a relay that they can reach (P2P_TURN_SERVER_LIST, or the server's own)."),
             Cause::PeerDeciding => about("peer_deciding", "The peer is reached; its app has not accepted yet.", TIMEOUT,
                 &["waited_ms", "gives_up_in_ms"], "The peer's app has to call snm_accept_session_with_user, or send."),
             Cause::AppDeciding => about("app_deciding", "The peer waits; this app has not accepted yet.", GONE,

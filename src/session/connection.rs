@@ -9,10 +9,12 @@ use crate::crypto::packet::PacketKeys;
 use crate::crypto::replay::ReplayWindow;
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
-use crate::path::Paths;
+use crate::path::reach::{Policy, Reach};
+use crate::path::route::Route;
+use crate::path::{Moved, Paths};
 use crate::time::{Duration, Instant};
+use crate::wire::candidate::{self, Candidate, CandidateKind};
 use crate::wire::packet::{self, DataHeader};
-use std::net::SocketAddr;
 use std::ops::Range;
 
 /// Keys, ids and paths of one connection.
@@ -50,19 +52,41 @@ impl Connection {
         remote: ConnectionId,
         hello: PeerHello,
         keys: PacketKeys,
-        address: SocketAddr,
+        route: Route,
         rtt: Option<Duration>,
     ) -> Connection {
         Connection {
             local,
             remote,
             hello,
-            paths: Paths::new(address),
+            paths: Paths::new(route),
             rtt,
             keys,
             replay: ReplayWindow::default(),
             largest: None,
         }
+    }
+
+    /// Every way that our places and the peer's make is tried. What became of the active one, if it is no more.
+    pub fn pair_up(&mut self, now: Instant, reach: &Reach, policy: Policy) -> Option<Moved> {
+        let routes = reach.routes(&self.candidates(), policy);
+        self.paths.set_routes(now, &routes, Route::Signal(self.hello.steam_id))
+    }
+
+    /// Where the peer says that it may be reached.
+    fn candidates(&self) -> Vec<Candidate> {
+        candidate::decode(&self.hello.candidates).unwrap_or_default() // they were checked when they came
+    }
+
+    /// The place on a relay, of the peer's, that packets go to.
+    pub fn peer_relay(&self) -> Option<Candidate> {
+        let active = self.paths.active().address();
+        self.candidates().into_iter().find(|c| c.kind == CandidateKind::Relayed && Some(c.address) == active)
+    }
+
+    /// Does a relay lie between us, ours or the peer's?
+    pub fn is_relayed(&self) -> bool {
+        matches!(self.paths.active(), Route::Relay(..)) || self.peer_relay().is_some()
     }
 
     /// Opens a data packet in place. `old_key_lifetime` is three probe timeouts.

@@ -9,6 +9,7 @@ use super::live::Live;
 use super::newcomer::Newcomer;
 use super::opening::Opening;
 use super::{Ending, Session, State};
+use crate::path::route::Route;
 use crate::time::{Duration, Instant};
 use crate::transport::Transport;
 use std::net::SocketAddr;
@@ -76,6 +77,7 @@ impl Ending {
 impl Session {
     /// The operating system refuses to send to `remote` for now: remembered for the diagnosis, if it concerns us.
     pub fn handle_send_error(&mut self, now: Instant, remote: SocketAddr) {
+        let remote = Route::Direct(remote);
         let ours = match &self.state {
             State::Opening(opening) => opening.talks_to(remote),
             State::Connected(live) => live.connection.paths.active() == remote,
@@ -137,6 +139,10 @@ impl Session {
                 Cause::Silent,
                 format!("Nothing was heard from {to} for {}; after {limit} the session fails", span(silent)),
             )
+        } else if live.connection.paths.active().is_signal() {
+            let (proven, known) = live.connection.paths.counts();
+            let why = format!("The peer answers by signals only; of {known} other ways {proven} are proven");
+            (Cause::NoPath, why)
         } else if let Some((bytes, messages)) = unread.filter(|u| u.1 > 0 && transport.holds_peer_back()) {
             let why = format!("{to} has to wait: {messages} messages, {bytes} bytes, are not read here");
             (Cause::AppNotReading, why)
@@ -174,6 +180,8 @@ impl Session {
             ("channels_blocked", blocked as u64),
             ("peer_waits", transport.holds_peer_back().into()),
             ("undecryptable_since_heard", live.bad_since_heard),
+            ("ways", live.connection.paths.counts().1 as u64),
+            ("ways_proven", live.connection.paths.counts().0 as u64),
         ];
         if let Some((bytes, messages)) = unread {
             evidence.extend([("unread_bytes", bytes), ("unread_messages", messages)]);

@@ -13,12 +13,12 @@ use crate::crypto::noise::{Initiator, Prologue, Split};
 use crate::crypto::random::Random;
 use crate::drops::Dropped;
 use crate::ids::{ConnectionId, SessionId, SteamId};
+use crate::path::route::Route;
 use crate::settings::Settings;
 use crate::time::{Duration, Instant};
 use crate::transport::Windows;
 use crate::wire::packet::{Cookie, Hint, HintCode, Init, Response, WIRE_VERSION};
 use hello::{Disbelief, PeerHello, Side};
-use std::net::SocketAddr;
 
 /// The first repeat of a handshake message comes after so long, the next ones later and later.
 const FIRST_RETRY: Duration = Duration::from_millis(150);
@@ -56,7 +56,7 @@ impl Retry {
 
 #[derive(Debug)]
 struct Target {
-    address: SocketAddr,
+    route: Route,
     cookie: Option<[u8; 16]>,
     due: bool,
     sent: u32,
@@ -75,6 +75,8 @@ pub struct Dial {
     targets: Vec<Target>,
     retry: Retry,
     hint: Option<Hinted>,
+    /// Somebody carries signals.
+    pub(super) carried: bool,
     /// Hints that came.
     pub(super) hints: u32,
     /// Answers that were not believed.
@@ -135,6 +137,7 @@ impl Dial {
             targets: Vec::new(),
             retry: Retry::new(now),
             hint: None,
+            carried: local.reach.signals,
             hints: 0,
             answers_refused: 0,
         }
@@ -149,11 +152,11 @@ impl Dial {
     }
 
     /// One more place to try, at once.
-    pub fn add_target(&mut self, address: SocketAddr) {
-        if let Some(target) = self.targets.iter_mut().find(|t| t.address == address) {
+    pub fn add_target(&mut self, route: Route) {
+        if let Some(target) = self.targets.iter_mut().find(|t| t.route == route) {
             target.due = true;
         } else if self.targets.len() < MAX_TARGETS {
-            self.targets.push(Target { address, cookie: None, due: true, sent: 0, sent_at: Instant::ZERO });
+            self.targets.push(Target { route, cookie: None, due: true, sent: 0, sent_at: Instant::ZERO });
         }
     }
 
@@ -168,13 +171,18 @@ impl Dial {
     }
 
     /// Is the peer looked for there?
-    pub fn tries(&self, address: SocketAddr) -> bool {
-        self.targets.iter().any(|t| t.address == address)
+    pub fn tries(&self, route: Route) -> bool {
+        self.targets.iter().any(|t| t.route == route)
     }
 
-    /// Is any address known?
+    /// Is any way known?
     pub fn has_targets(&self) -> bool {
         !self.targets.is_empty()
+    }
+
+    /// Is there no way but signals?
+    pub fn is_by_signals_only(&self) -> bool {
+        self.has_targets() && self.targets.iter().all(|t| t.route.is_signal())
     }
 
     /// Why nothing came of it so far. `unsent`: the operating system refuses to send.
@@ -184,6 +192,10 @@ impl Dial {
             None if self.targets.is_empty() => {
                 Hinted::new(Cause::NoAddress, format!("No address of {} is known (snm_add_peer_address)", self.peer))
             }
+            None if self.is_by_signals_only() && !self.carried => Hinted::new(
+                Cause::SignalingDown,
+                "Timed out attempting to connect: the signaling server is not reached".to_owned(),
+            ),
             None if unsent => {
                 let text = format!("Timed out attempting to connect: this machine cannot send to {}", self.places());
                 Hinted::new(Cause::NetworkUnreachable, text)
@@ -200,13 +212,13 @@ impl Dial {
     }
 
     fn places(&self) -> String {
-        let places: Vec<String> = self.targets.iter().map(|t| t.address.to_string()).collect();
+        let places: Vec<String> = self.targets.iter().map(|t| t.route.to_string()).collect();
         places.join(", ")
     }
 
     /// Somebody asks for proof of our address first. Not authenticated: it only repeats message 1.
-    pub fn handle_cookie(&mut self, cookie: &Cookie, from: SocketAddr) -> Result<(), Dropped> {
-        let target = self.targets.iter_mut().find(|t| t.address == from);
+    pub fn handle_cookie(&mut self, cookie: &Cookie, from: Route) -> Result<(), Dropped> {
+        let target = self.targets.iter_mut().find(|t| t.route == from);
         match target.filter(|_| cookie.session == self.session) {
             // A cookie is answered once; whoever forges others gains nothing.
             Some(target) if target.cookie != Some(cookie.cookie) => {
@@ -244,7 +256,7 @@ impl Dial {
         local: &mut Local,
         settings: &Settings,
         windows: &Windows,
-        from: SocketAddr,
+        from: Route,
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
         let answered = self.believe(now, local, settings, windows, from, response);
@@ -258,7 +270,7 @@ impl Dial {
         local: &mut Local,
         settings: &Settings,
         windows: &Windows,
-        from: SocketAddr,
+        from: Route,
         response: &Response<'_>,
     ) -> Result<Answered, Dropped> {
         let mut payload = Vec::new();
@@ -275,10 +287,10 @@ impl Dial {
             Err(Disbelief::Malformed | Disbelief::NotForUs) => return Err(Dropped::BadHandshake),
         };
         let mut ours = Vec::new();
-        hello::write(local, self.session, self.peer, windows, settings.session_idle_timeout, self.local, &mut ours);
+        hello::write(local, self.session, self.peer, windows, settings, self.local, &mut ours);
         let mut message = Vec::new();
         let split = self.noise.write_finish(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
-        let target = self.targets.iter().find(|t| t.address == from && t.sent == 1);
+        let target = self.targets.iter().find(|t| t.route == from && t.sent == 1);
         Ok(Answered {
             hello,
             remote: response.source,
@@ -293,7 +305,7 @@ impl Dial {
         &self,
         local: &Local,
         settings: &Settings,
-        from: SocketAddr,
+        from: Route,
         hello: &PeerHello,
         refusal: Option<Refusal>,
     ) -> Option<Hinted> {
@@ -313,7 +325,7 @@ impl Dial {
     }
 
     /// The next message 1, and where it goes.
-    pub fn poll_transmit(&mut self, now: Instant, local: &Local, out: &mut Vec<u8>) -> Option<SocketAddr> {
+    pub fn poll_transmit(&mut self, now: Instant, local: &Local, out: &mut Vec<u8>) -> Option<Route> {
         if self.retry.next() <= now {
             self.retry.sent(now);
             self.targets.iter_mut().for_each(|t| t.due = true);
@@ -331,7 +343,7 @@ impl Dial {
             cookie: target.cookie,
         }
         .encode(out, |covered| self.check.value(covered));
-        Some(target.address)
+        Some(target.route)
     }
 
     /// When [`Dial::poll_transmit`] has something again.

@@ -62,14 +62,14 @@ impl Session {
 
     fn fail_as(&mut self, now: Instant, mut ending: Ending) {
         ending.evidence = self.diagnose(now, None).evidence;
-        let address = self.address();
+        let route = self.route();
         let last = self.last(now);
         if !self.is_connected() {
             self.channels.clear(); // nothing was ever carried on them
         }
         self.say_farewell(now, (ending.state == 5).then_some((ending.reason, ending.text.as_str())));
         self.drop_transport();
-        self.state = State::Failed { ending: ending.clone(), at: now, once: false, address, last };
+        self.state = State::Failed { ending: ending.clone(), at: now, once: false, route, last };
         self.outcomes.push(Outcome::Failed(ending));
     }
 
@@ -88,7 +88,7 @@ impl Session {
             self.fail_as(now, ending);
             return;
         }
-        let address = self.address();
+        let route = self.route();
         let last = self.last(now);
         let mut held = self.transport.as_mut().map(|t| t.take_unacknowledged()).unwrap_or_default();
         self.say_farewell(now, None);
@@ -100,7 +100,7 @@ impl Session {
             self.outcomes.push(Outcome::Reopen(std::mem::take(&mut held)));
         } else {
             let ending = Ending { cause: Cause::DataLost, ..ending };
-            self.state = State::Failed { ending, at: now, once: true, address, last };
+            self.state = State::Failed { ending, at: now, once: true, route, last };
         }
     }
 

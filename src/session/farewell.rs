@@ -5,11 +5,11 @@
 
 use super::connection::Connection;
 use crate::drops::Dropped;
+use crate::path::route::Route;
 use crate::time::{Duration, Instant};
 use crate::wire::codec::Writer;
 use crate::wire::frame::{Frame, Frames, MAX_CLOSE_TEXT};
 use crate::wire::packet::{DataHeader, TAG_SIZE};
-use std::net::SocketAddr;
 
 /// A farewell answers stray packets for so long.
 pub const LINGER: Duration = Duration::from_secs(5);
@@ -134,7 +134,7 @@ impl Farewell {
     }
 
     /// The next packet, and where it goes.
-    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Route> {
         if self.next_at.is_none_or(|at| at > now) || self.sent >= MAX_COPIES {
             return None;
         }

@@ -4,7 +4,9 @@ use super::local::Local;
 use super::trust::{Refusal, Standing};
 use crate::crypto::identity::verify_binding;
 use crate::ids::{ConnectionId, SessionId, SteamId};
-use crate::time::{Duration, Instant};
+use crate::path::reach::Policy;
+use crate::settings::Settings;
+use crate::time::Instant;
 use crate::transport::{MAX_ACK_DELAY, Windows};
 use crate::wire::identity::IdentityPayload;
 use crate::wire::packet::INIT_SIZE;
@@ -32,6 +34,8 @@ pub struct PeerHello {
     pub max_datagram: u16,
     /// With this it ends sessions it lost.
     pub reset_token: Option<[u8; 16]>,
+    /// Where it may be reached: a list as of [`crate::wire::candidate`], checked.
+    pub candidates: Box<[u8]>,
 }
 
 /// Whose hello it is.
@@ -55,13 +59,13 @@ pub enum Disbelief {
     NotForUs,
 }
 
-/// Writes our hello for a handshake.
+/// Writes our hello for a handshake. `windows` is what we grant.
 pub fn write(
     local: &Local,
     session: SessionId,
     intended: SteamId,
     windows: &Windows,
-    idle: Duration,
+    settings: &Settings,
     connection: ConnectionId,
     out: &mut Vec<u8>,
 ) {
@@ -71,11 +75,12 @@ pub fn write(
         session_messages: windows.session.1,
         channel_bytes: windows.channel.0,
         channel_messages: windows.channel.1,
-        idle_timeout_ms: idle.as_millis().try_into().unwrap_or(u32::MAX),
+        idle_timeout_ms: settings.session_idle_timeout.as_millis().try_into().unwrap_or(u32::MAX),
         aead: local.aead_support,
         reset_token: Some(local.reset_key.token(connection)),
         max_ack_delay_us: MAX_ACK_DELAY.as_micros() as u32,
         max_datagram: DATAGRAM_SIZE,
+        candidates: local.reach.told(Policy(settings.transports)),
     };
     IdentityPayload {
         session,
@@ -124,6 +129,7 @@ pub fn read(
         aead: p.aead,
         max_datagram: p.max_datagram,
         reset_token: p.reset_token,
+        candidates: p.candidates.into(),
     };
     Ok((hello, judged.err()))
 }

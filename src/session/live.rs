@@ -5,15 +5,17 @@ use super::connection::Connection;
 use super::newcomer::{Newcomer, Word};
 use super::{Context, Ending, Outcome, Session, State, reason};
 use crate::drops::Dropped;
-use crate::machine::{Transmit, TransmitBuf};
+use crate::machine::TransmitBuf;
 use crate::path::PathFrame;
+use crate::path::reach::Policy;
+use crate::path::route::{Parcel, Route};
 use crate::settings::Settings;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::{Control, Violation};
+use crate::wire::candidate;
 use crate::wire::codec::Writer;
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::packet::{DataHeader, TAG_SIZE};
-use std::net::SocketAddr;
 
 /// A silent peer is asked for a sign of life so often within TIMEOUT_CONNECTED.
 const PINGS: u32 = 4;
@@ -23,6 +25,9 @@ const BINDING_LIFE: Duration = Duration::from_secs(15);
 
 /// Without so many unanswered pings no peer is given up: our own process may have slept.
 const LEAST_PINGS: u32 = 3;
+
+/// So many probe timeouts or pings without an answer, and the path is in doubt.
+const DOUBTFUL: u32 = 2;
 
 /// The old incarnation of a peer has so long to answer before a new one takes its place.
 const CHALLENGE: Duration = Duration::from_secs(1);
@@ -80,6 +85,8 @@ pub(super) struct Live {
     /// Packets that did not open since.
     pub(super) bad_since_heard: u64,
     quality_at: Instant,
+    /// Since when only signals connect us, if they do.
+    pub(super) signals_since: Instant,
 }
 
 impl Live {
@@ -95,6 +102,7 @@ impl Live {
             pings: 0,
             bad_since_heard: 0,
             quality_at: now + QUALITY_EVERY / 2,
+            signals_since: now,
         }
     }
 
@@ -118,6 +126,12 @@ impl Live {
         self.heard_at + settings.timeout_connected <= now && self.pings >= LEAST_PINGS
     }
 
+    /// Until when a way must have been found, while only signals connect us.
+    pub(super) fn no_path_at(&self, settings: &Settings) -> Option<Instant> {
+        let since = self.connection.paths.active().is_signal().then_some(self.signals_since)?;
+        Some(since + settings.timeout_initial)
+    }
+
     pub(super) fn poll_timeout(&self, now: Instant, settings: &Settings) -> Deadline {
         let mut next = Deadline::new(self.ping_due(settings), Why::Keepalive);
         if self.pings >= LEAST_PINGS {
@@ -133,6 +147,9 @@ impl Live {
             if challenger.newcomer.wants_transmit() {
                 next = next.min(Deadline::new(now, Why::Transmit));
             }
+        }
+        if let Some(at) = self.no_path_at(settings) {
+            next = next.min(Deadline::new(at, Why::Path));
         }
         if let Some(at) = self.connection.paths.poll_timeout(now) {
             next = next.min(Deadline::new(at, Why::Path));
@@ -158,13 +175,14 @@ impl Session {
     pub(super) fn connect_acknowledged(
         &mut self,
         now: Instant,
+        from: Route,
         connection: Connection,
         number: u64,
         frames: &[u8],
         ctx: &mut Context<'_>,
     ) {
-        let from = connection.paths.active();
         self.state = State::Connected(Box::new(Live::new(now, connection)));
+        self.pair_up(now, ctx);
         self.handle_frames(now, from, number, frames, ctx);
         if self.is_connected() {
             if let Some(transport) = &mut self.transport {
@@ -174,19 +192,10 @@ impl Session {
         }
     }
 
-    /// The peer may be somewhere else now.
-    pub(super) fn note_path(&mut self, from: SocketAddr, newest: bool, ctx: &mut Context<'_>) {
-        if let State::Connected(live) = &mut self.state
-            && live.connection.paths.active() != from
-        {
-            live.connection.paths.handle_packet(from, newest, ctx.random.next_u64());
-        }
-    }
-
     pub(super) fn handle_live_data(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Route,
         header: &DataHeader,
         datagram: &mut [u8],
         ctx: &mut Context<'_>,
@@ -223,7 +232,7 @@ impl Session {
         if let Some(challenger) = challenger {
             self.judge_challenger(now, challenger);
         }
-        self.note_path(from, opened.newest, ctx);
+        self.note_path(now, from, opened.newest);
         Ok(())
     }
 
@@ -250,7 +259,7 @@ impl Session {
     pub(super) fn handle_frames(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Route,
         number: u64,
         frames: &[u8],
         ctx: &mut Context<'_>,
@@ -259,7 +268,7 @@ impl Session {
             return;
         };
         let mut reader = Frames::new(frames);
-        let (mut ack_eliciting, mut news) = (false, false);
+        let (mut ack_eliciting, mut news, mut candidates_changed) = (false, false, false);
         let mut verdict = Verdict::Continue;
         loop {
             let frame = match reader.next_frame() {
@@ -306,7 +315,18 @@ impl Session {
                     live.idle.not_before = now + span.max(IDLE_RETRY / 4);
                 }
                 Frame::Quality { percent } => live.remote_quality = Some(percent),
-                Frame::PathProbe(token) => live.connection.paths.handle_probe(from, token),
+                Frame::PathProbe(token) => live.connection.paths.handle_probe(now, from, token),
+                Frame::Candidates { revision, list } => {
+                    if candidate::decode(list).is_err() {
+                        verdict = Verdict::Violation("its candidates break the format");
+                        break;
+                    }
+                    if live.connection.paths.handle_candidates(from, revision) {
+                        live.connection.hello.candidates = list.into();
+                        candidates_changed = true;
+                    }
+                }
+                Frame::CandidatesTaken(revision) => live.connection.paths.handle_taken(revision),
                 Frame::PathReply(token) => {
                     if let Some(moved) = live.connection.paths.handle_reply(now, token) {
                         transport.handle_path_change(moved.rtt);
@@ -330,6 +350,9 @@ impl Session {
                 }
             }
         }
+        if candidates_changed {
+            self.pair_up(now, ctx);
+        }
         match verdict {
             Verdict::Continue => {}
             Verdict::Violation(text) => {
@@ -345,6 +368,14 @@ impl Session {
     }
 
     pub(super) fn handle_live_timeout(&mut self, now: Instant) {
+        if self.lacks_path(now) {
+            self.fail(
+                now,
+                Cause::NoPath,
+                "Timed out attempting to connect: no datagram comes through in either direction",
+            );
+            return;
+        }
         let (State::Connected(live), Some(transport)) = (&mut self.state, &mut self.transport) else {
             return;
         };
@@ -369,6 +400,12 @@ impl Session {
             };
             self.fail(now, cause, format!("Connection dropped: nothing heard for {silent_ms} ms{beside}"));
             return;
+        }
+        if transport.timeouts() >= DOUBTFUL || live.pings >= DOUBTFUL {
+            live.connection.paths.doubt(now);
+        }
+        if let Some(moved) = live.connection.paths.handle_timeout(now) {
+            transport.handle_path_change(moved.rtt);
         }
         if live.ping_due(&self.settings) <= now {
             live.next_ping = now;
@@ -401,34 +438,45 @@ impl Session {
         }
     }
 
-    pub(super) fn poll_live(&mut self, now: Instant, out: &mut TransmitBuf) -> Option<Transmit> {
+    pub(super) fn poll_live(&mut self, now: Instant, out: &mut TransmitBuf, ctx: &mut Context<'_>) -> Option<Parcel> {
         let (State::Connected(live), Some(transport)) = (&mut self.state, &mut self.transport) else {
             return None;
         };
         if let Some(challenger) = &mut live.challenger
-            && let Some(remote) = challenger.newcomer.poll_transmit(&mut out.bytes)
+            && let Some(route) = challenger.newcomer.poll_transmit(&mut out.bytes)
         {
-            return Some(Transmit { remote, segment_size: out.bytes.len() });
+            return Some(Parcel { route, segment_size: out.bytes.len() });
         }
         let connection = &mut live.connection;
         let bytes = &mut out.bytes;
-        if let Some((remote, frame)) = connection.paths.poll_frame(now) {
+        let signal = ctx.local.reach.signals.then_some(Route::Signal(self.peer));
+        if let Some((route, frame)) = connection.paths.poll_frame(now, signal, ctx.random) {
             let (number, acked) = transport.next_number();
             let header = connection.begin_packet(number, acked, bytes)?;
+            let mut list = Vec::new();
             let frame = match frame {
                 PathFrame::Probe(token) => Frame::PathProbe(token),
                 PathFrame::Reply(token) => Frame::PathReply(token),
+                PathFrame::Taken(revision) => Frame::CandidatesTaken(revision),
+                PathFrame::Candidates(revision) => {
+                    list = ctx.local.reach.told(Policy(self.settings.transports));
+                    Frame::Candidates { revision, list: &list }
+                }
             };
-            frame.write(&mut Writer::new(bytes, header + 16));
+            frame.write(&mut Writer::new(bytes, header + 16 + list.len()));
             connection.seal(number, bytes, 0, header).ok()?;
             transport.handle_sent_bare(now, bytes.len());
             self.meter.count_out(now, bytes.len());
-            return Some(Transmit { remote, segment_size: bytes.len() });
+            return Some(Parcel { route, segment_size: bytes.len() });
         }
+        if connection.paths.held_until(now).is_some() {
+            return None;
+        }
+        let most_segments = if connection.paths.active().is_signal() { 1 } else { out.max_segments };
         let room = transport.packet_room();
         let mut worn_out = false;
         let mut segment_size = 0;
-        for _ in 0..out.max_segments {
+        for _ in 0..most_segments {
             let start = bytes.len();
             let (number, acked) = transport.next_number();
             let Some(header) = connection.begin_packet(number, acked, bytes) else {
@@ -457,7 +505,10 @@ impl Session {
                 break;
             }
         }
-        let remote = connection.paths.active();
+        let route = connection.paths.active();
+        if segment_size > 0 {
+            connection.paths.takes_data(now);
+        }
         if worn_out {
             self.fail(
                 now,
@@ -465,7 +516,7 @@ impl Session {
                 "The key has sealed as much as it may, and the peer confirmed no newer one",
             );
         }
-        (segment_size > 0).then_some(Transmit { remote, segment_size })
+        (segment_size > 0).then_some(Parcel { route, segment_size })
     }
 }
 

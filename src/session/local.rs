@@ -4,6 +4,7 @@ use crate::crypto::cookie::ResetKey;
 use crate::crypto::identity::Identity;
 use crate::crypto::noise::StaticKey;
 use crate::ids::{AppId, SteamId};
+use crate::path::reach::Reach;
 use crate::session::trust::Trust;
 
 /// The local side of every session of one endpoint.
@@ -22,6 +23,8 @@ pub struct Local {
     pub reset_key: ResetKey,
     /// Whom we believe, and the certificate we show.
     pub trust: Trust,
+    /// How we can be reached.
+    pub reach: Reach,
     /// The ciphers we have in hardware.
     pub aead_support: u8,
 }

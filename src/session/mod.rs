@@ -29,11 +29,13 @@ mod opening;
 mod pending;
 pub mod reason;
 pub mod trust;
+mod ways;
 
 use crate::crypto::random::Random;
 use crate::drops::{DropCounts, Dropped};
 use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
-use crate::machine::{Transmit, TransmitBuf};
+use crate::machine::TransmitBuf;
+use crate::path::route::{Parcel, Route};
 use crate::settings::Settings;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::cell::PeerCell;
@@ -53,7 +55,6 @@ use newcomer::Newcomer;
 use opening::Opening;
 use pending::Pending;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What a session needs of its endpoint while it works.
@@ -118,7 +119,7 @@ enum State {
         ending: Ending,
         at: Instant,
         once: bool,
-        address: Option<SocketAddr>,
+        route: Option<Route>,
         last: Last,
     },
     Ended,
@@ -175,7 +176,7 @@ impl Session {
         }
     }
 
-    /// We want to talk: begins a handshake. Addresses follow by [`Session::add_address`].
+    /// We want to talk: begins a handshake. Routes follow by [`Session::add_route`].
     pub fn open(
         now: Instant,
         peer: SteamId,
@@ -244,6 +245,8 @@ impl Session {
     pub fn state(&self) -> i32 {
         match &self.state {
             State::Opening(_) | State::Pending(_) => 1,
+            // Only signals connect us yet: the way is being found.
+            State::Connected(live) if live.connection.paths.active().is_signal() => 2,
             State::Connected(_) => 3,
             State::Failed { ending, .. } => ending.state,
             State::Ended => 0,
@@ -282,15 +285,6 @@ impl Session {
     pub fn name_at_peer(&self) -> Option<SessionId> {
         match &self.state {
             State::Connected(live) => Some(live.connection.hello.session),
-            _ => None,
-        }
-    }
-
-    /// Where the peer is, or was.
-    pub fn address(&self) -> Option<SocketAddr> {
-        match &self.state {
-            State::Connected(live) => Some(live.connection.paths.active()),
-            State::Failed { address, .. } => *address,
             _ => None,
         }
     }
@@ -342,13 +336,6 @@ impl Session {
         match &self.state {
             State::Connected(live) => live.connection.hello.reset_token,
             _ => None,
-        }
-    }
-
-    /// One more place to look for the peer, while we look.
-    pub fn add_address(&mut self, address: SocketAddr) {
-        if let State::Opening(opening) = &mut self.state {
-            opening.add_address(address);
         }
     }
 
@@ -440,11 +427,12 @@ impl Session {
         }
     }
 
-    fn connect(&mut self, now: Instant, connection: Connection) {
+    fn connect(&mut self, now: Instant, connection: Connection, ctx: &Context<'_>) {
         if let Some(transport) = &mut self.transport {
             transport.open();
         }
         self.state = State::Connected(Box::new(Live::new(now, connection)));
+        self.pair_up(now, ctx);
         self.cell.set_open(true);
     }
 
@@ -465,7 +453,7 @@ impl Session {
     pub fn handle_data(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Route,
         header: &DataHeader,
         datagram: &mut [u8],
         ctx: &mut Context<'_>,
@@ -514,15 +502,15 @@ impl Session {
     }
 
     /// Writes the next datagrams.
-    pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBuf, ctx: &mut Context<'_>) -> Option<Transmit> {
-        let remote = match &mut self.state {
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBuf, ctx: &mut Context<'_>) -> Option<Parcel> {
+        let route = match &mut self.state {
             State::Opening(_) => self.poll_opening(now, &mut out.bytes, ctx)?,
             State::Pending(pending) => pending.newcomer.poll_transmit(&mut out.bytes)?,
-            State::Connected(_) => return self.poll_live(now, out),
+            State::Connected(_) => return self.poll_live(now, out, ctx),
             State::Failed { .. } | State::Ended => return None,
         };
         self.meter.count_out(now, out.bytes.len());
-        Some(Transmit { remote, segment_size: out.bytes.len() })
+        Some(Parcel { route, segment_size: out.bytes.len() })
     }
 
     /// When [`Session::handle_timeout`] or [`Session::poll_transmit`] has something to do.
@@ -532,7 +520,10 @@ impl Session {
             State::Pending(pending) => Some(pending.poll_timeout(now)),
             State::Connected(live) => {
                 let own = live.poll_timeout(now, &self.settings);
-                let transport = self.transport.as_ref().and_then(|t| t.poll_timeout(now));
+                let mut transport = self.transport.as_ref().and_then(|t| t.poll_timeout(now));
+                if let (Some(deadline), Some(until)) = (&mut transport, live.connection.paths.held_until(now)) {
+                    deadline.at = deadline.at.max(until);
+                }
                 Deadline::earlier(Some(own), transport)
             }
             State::Failed { at, .. } => Some(Deadline::new(*at + self.settings.session_idle_timeout, Why::Session)),
@@ -543,23 +534,6 @@ impl Session {
     /// Forgets the transport's remaining messages for good, but lets it deliver until then (CLOSE_FLUSH).
     pub fn holds_reliable(&self) -> bool {
         self.transport.as_ref().is_some_and(|t| t.holds_reliable())
-    }
-
-    /// Interfaces changed: the path is proven anew, and so is every other address known for the peer.
-    pub fn handle_network_change(&mut self, known: &[SocketAddr], random: &mut Random) {
-        match &mut self.state {
-            State::Connected(live) => {
-                let active = live.connection.paths.active();
-                for address in std::iter::once(&active).chain(known) {
-                    live.connection.paths.probe(*address, random.next_u64());
-                }
-                if let Some(transport) = &mut self.transport {
-                    transport.ping();
-                }
-            }
-            State::Opening(opening) => opening.repeat(),
-            _ => {}
-        }
     }
 
     /// For people: how far it has come.

@@ -6,19 +6,19 @@
 use super::connection::Connection;
 use super::farewell::Farewell;
 use crate::drops::Dropped;
+use crate::path::route::Route;
 use crate::time::{Duration, Instant};
 use crate::transport::Windows;
 use crate::wire::codec::Writer;
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::packet::{DataHeader, TAG_SIZE};
-use std::net::SocketAddr;
 
 /// Old keys of a connection nobody accepted are kept for so long.
 const OLD_KEY_LIFETIME: Duration = Duration::from_secs(3);
 
-/// The early packet beside the last handshake message, bytes of frames; a longer one is not kept. Beside a
-/// certificate not even so much fits.
-pub(super) const MAX_EARLY: usize = 800;
+/// The early packet beside the last handshake message, bytes of frames, and the peer's candidates together; a
+/// longer one is not kept. Beside a certificate not even so much fits.
+pub(super) const MAX_EARLY: usize = 690;
 
 /// Time between two HOLD frames.
 const HOLD_EVERY: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ pub struct Early {
 
 /// A complete handshake waiting for a yes.
 pub struct Newcomer {
-    /// Keys, ids, address.
+    /// Keys, ids, ways.
     pub connection: Connection,
     /// What it sent along.
     pub early: Option<Early>,
@@ -90,7 +90,10 @@ impl Newcomer {
         loop {
             match frames.next_frame() {
                 Ok(Some(Frame::Close { .. })) => return Ok(Word::Cancelled),
-                Ok(Some(Frame::Message(_))) if self.early.is_none() && plaintext.len() <= MAX_EARLY => {
+                Ok(Some(Frame::Message(_)))
+                    if self.early.is_none()
+                        && plaintext.len() + self.connection.hello.candidates.len() <= MAX_EARLY =>
+                {
                     self.early = Some(Early { number: opened.number, frames: plaintext.into() });
                     return Ok(Word::Waits);
                 }
@@ -108,7 +111,7 @@ impl Newcomer {
     }
 
     /// Tells it to keep waiting, when that is due.
-    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<Route> {
         if !std::mem::take(&mut self.hold_due) {
             return None;
         }

@@ -9,11 +9,11 @@ use super::{Context, Session, State};
 use crate::crypto::packet::{Aead, PacketKeys};
 use crate::drops::Dropped;
 use crate::ids::ConnectionId;
+use crate::path::route::Route;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::wire::codec::Writer;
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::packet::{Cookie, DataHeader, Finish, Hint, Response, TAG_SIZE};
-use std::net::SocketAddr;
 
 /// While the app at the other end thinks, it is told so often that we still wait.
 const REQUEST_EVERY: Duration = Duration::from_secs(2);
@@ -32,6 +32,8 @@ struct Attempt {
     flight: Vec<u8>,
     /// What the next packet under these keys is called.
     next_number: u64,
+    /// Ways the flight still has to take this time.
+    ways: Vec<Route>,
 }
 
 /// Message 3 is out, we wait for the peer's yes.
@@ -76,9 +78,9 @@ impl Opening {
         self.finishing.as_ref()?.attempts.last().map(|attempt| attempt.connection.hello.standing)
     }
 
-    pub(super) fn add_address(&mut self, address: SocketAddr) {
+    pub(super) fn add_route(&mut self, route: Route) {
         if let Some(dial) = self.dialing() {
-            dial.add_target(address);
+            dial.add_target(route);
         }
     }
 
@@ -103,6 +105,9 @@ impl Opening {
             None => self.dial.poll_timeout(now),
             Some(finishing) if finishing.held => Some(finishing.request_at),
             Some(finishing) => {
+                if finishing.attempts.last().is_some_and(|attempt| !attempt.ways.is_empty()) {
+                    return Deadline::new(now, Why::Handshake);
+                }
                 let dial = finishing.dials.then(|| self.dial.poll_timeout(now)).flatten();
                 [dial, finishing.start_over_at].into_iter().flatten().chain([finishing.retry.next()]).min()
             }
@@ -111,9 +116,30 @@ impl Opening {
     }
 
     /// Is that one of the places where the peer may be?
-    pub(super) fn talks_to(&self, address: SocketAddr) -> bool {
+    pub(super) fn talks_to(&self, route: Route) -> bool {
         let at = self.finishing.iter().flat_map(|f| &f.attempts).map(|attempt| attempt.connection.paths.active());
-        self.dial.tries(address) || at.into_iter().any(|at| at == address)
+        self.dial.tries(route) || at.into_iter().any(|at| at == route)
+    }
+
+    /// What can only be carried as a signal is due at once when somebody carries it again.
+    pub(super) fn handle_carrier(&mut self, online: bool) {
+        self.dial.carried = online;
+        if online {
+            match &mut self.finishing {
+                Some(finishing) if !finishing.dials => finishing.retry = Retry::new(Instant::ZERO),
+                _ => self.dial.repeat(),
+            }
+        }
+    }
+
+    /// Nobody but who carries signals could know whether the peer is there.
+    pub(super) fn may_be_offline(&self) -> bool {
+        self.finishing.is_none() && self.dial.is_by_signals_only()
+    }
+
+    pub(super) fn candidates(&self) -> &[u8] {
+        let attempt = self.finishing.as_ref().and_then(|f| f.attempts.last());
+        attempt.map_or(&[], |attempt| &attempt.connection.hello.candidates)
     }
 
     pub(super) fn phase_name(&self) -> &'static str {
@@ -128,7 +154,10 @@ impl Opening {
     pub(super) fn verdict(&self, unsent: bool) -> Hinted {
         let Some(finishing) = &self.finishing else { return self.dial.verdict(unsent) };
         let address = finishing.attempts.last().map(|attempt| attempt.connection.paths.active());
-        let peer = address.map_or_else(|| "the peer".to_owned(), |address| address.to_string());
+        let peer = match address {
+            Some(route) if !route.is_signal() => route.to_string(),
+            _ => "the peer".to_owned(),
+        };
         match (finishing.held, finishing.dials) {
             (true, _) => {
                 Hinted::new(Cause::PeerDeciding, format!("{peer} has the request and its app did not accept yet"))
@@ -164,7 +193,7 @@ impl Session {
     ///
     /// # Errors
     /// Why it was dropped.
-    pub fn handle_cookie(&mut self, cookie: &Cookie, from: SocketAddr) -> Result<(), Dropped> {
+    pub fn handle_cookie(&mut self, cookie: &Cookie, from: Route) -> Result<(), Dropped> {
         self.dial().ok_or(Dropped::Stale)?.handle_cookie(cookie, from)
     }
 
@@ -183,10 +212,10 @@ impl Session {
         }
     }
 
-    /// The peer's handshake has shown that it is at `address`: our own may go there as well.
-    pub fn learn_address(&mut self, address: SocketAddr) {
+    /// The peer's handshake has come by `route`: our own may go there as well.
+    pub fn learn_route(&mut self, route: Route) {
         if let Some(dial) = self.dial() {
-            dial.add_target(address);
+            dial.add_target(route);
         }
     }
 
@@ -197,7 +226,7 @@ impl Session {
     pub fn handle_response(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Route,
         response: &Response<'_>,
         ctx: &mut Context<'_>,
     ) -> Result<(), Dropped> {
@@ -208,17 +237,19 @@ impl Session {
         let local = dial.local;
         let keys = PacketKeys::new(&answered.split, Aead::choose(ctx.local.aead_support, answered.hello.aead));
         let mut connection = Connection::new(local, answered.remote, answered.hello, keys, from, answered.rtt);
+        connection.pair_up(now, &ctx.local.reach, self.policy());
         if let Err(text) = self.begin_connection(&connection, 0) {
             self.fail(now, Cause::MessageTooLarge, text);
             return Ok(());
         }
         let mut flight = Vec::with_capacity(1_200);
         Finish { destination: connection.remote, message: &answered.message, rest: &[] }.encode(&mut flight);
-        self.write_early(now, &mut connection, &mut flight);
+        let told = ctx.local.reach.told(self.policy()).len();
+        self.write_early(now, &mut connection, told, &mut flight);
         let next_number = self.transport.as_ref().map_or(0, |t| t.next_number().0);
         if let State::Opening(opening) = &mut self.state {
             let mut attempts = opening.finishing.take().map_or_else(Vec::new, |earlier| earlier.attempts);
-            attempts.push(Attempt { connection, flight, next_number });
+            attempts.push(Attempt { connection, flight, next_number, ways: Vec::new() });
             let start_over_at = (attempts.len() < MAX_ATTEMPTS).then(|| now + START_OVER);
             let retry = Retry::new(now);
             let finishing = Finishing { attempts, retry, start_over_at, dials: false, held: false, request_at: now };
@@ -228,7 +259,8 @@ impl Session {
     }
 
     /// The one data packet that may go before the peer's yes, behind message 3 in the same datagram.
-    fn write_early(&mut self, now: Instant, connection: &mut Connection, flight: &mut Vec<u8>) {
+    /// `told`: how long our candidates are, bytes; the peer keeps both or neither.
+    fn write_early(&mut self, now: Instant, connection: &mut Connection, told: usize, flight: &mut Vec<u8>) {
         let limit = usize::from(super::DATAGRAM_SIZE).min(connection.hello.max_datagram.into());
         let Some(transport) = &mut self.transport else { return };
         let (number, acked) = transport.next_number();
@@ -239,7 +271,7 @@ impl Session {
         let Some(header) = connection.begin_packet(number, acked, flight) else {
             return;
         };
-        let end = (limit - TAG_SIZE).min(flight.len() + MAX_EARLY);
+        let end = (limit - TAG_SIZE).min(flight.len() + MAX_EARLY.saturating_sub(told));
         let wrote = transport.write_early(&mut Writer::new(flight, end));
         if !wrote || connection.seal(number, flight, start, header).is_err() {
             flight.truncate(start);
@@ -252,7 +284,7 @@ impl Session {
     pub(super) fn handle_first_data(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Route,
         header: &DataHeader,
         datagram: &mut [u8],
         ctx: &mut Context<'_>,
@@ -296,8 +328,8 @@ impl Session {
                         return Ok(());
                     };
                     if let Some(connection) = opening.into_connection() {
-                        self.connect_acknowledged(now, connection, opened.number, plaintext, ctx);
-                        self.note_path(from, opened.newest, ctx);
+                        self.connect_acknowledged(now, from, connection, opened.number, plaintext, ctx);
+                        self.note_path(now, from, opened.newest);
                     }
                     return Ok(());
                 }
@@ -350,12 +382,7 @@ impl Session {
         self.fail_for(now, cause, reason, text);
     }
 
-    pub(super) fn poll_opening(
-        &mut self,
-        now: Instant,
-        out: &mut Vec<u8>,
-        ctx: &mut Context<'_>,
-    ) -> Option<SocketAddr> {
+    pub(super) fn poll_opening(&mut self, now: Instant, out: &mut Vec<u8>, ctx: &mut Context<'_>) -> Option<Route> {
         let State::Opening(opening) = &mut self.state else {
             return None;
         };
@@ -378,8 +405,13 @@ impl Session {
         }
         if finishing.retry.next() <= now {
             finishing.retry.sent(now);
+            // By every way there may be, the one that the answer came by first.
+            attempt.ways = attempt.connection.paths.all().collect();
+            attempt.ways.reverse();
+        }
+        if let Some(route) = attempt.ways.pop() {
             out.extend_from_slice(&attempt.flight);
-            return Some(attempt.connection.paths.active());
+            return Some(route);
         }
         finishing.dials.then(|| opening.dial.poll_transmit(now, ctx.local, out)).flatten()
     }

@@ -69,10 +69,10 @@ impl Session {
             self.fail(now, Cause::MessageTooLarge, text);
             return;
         }
-        self.connect(now, connection);
+        self.connect(now, connection, ctx);
         let Some(transport) = &mut self.transport else { return };
         transport.push_control(Control::Accept);
-        if let (Some(early), Some(from)) = (early, self.address()) {
+        if let (Some(early), Some(from)) = (early, self.route()) {
             self.handle_frames(now, from, early.number, &early.frames, ctx);
         }
     }

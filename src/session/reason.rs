@@ -16,7 +16,7 @@ pub const GENERIC: i32 = 5001;
 pub const INTERNAL: i32 = 5002;
 /// Nothing was heard for too long.
 pub const TIMEOUT: i32 = 5003;
-/// The signaling server is not to be had.
+/// The signaling server cannot be reached.
 pub const SIGNALING: i32 = 5005;
 /// No way to the peer is known.
 pub const RENDEZVOUS: i32 = 5008;

@@ -9,13 +9,13 @@ use super::{Session, State, reason};
 use crate::crypto::certificate::{Certificate, KeyId, NotACertificate};
 use crate::crypto::identity::is_sound;
 use crate::ids::{AppId, SteamId};
+use crate::path::route::Route;
 use crate::settings::Settings;
 use crate::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 
 /// Authorities of one endpoint, revoked ones included.
 pub const MAX_AUTHORITIES: usize = 16;
@@ -213,14 +213,14 @@ impl Trust {
     }
 
     /// May somebody of this standing talk to us from there?
-    pub fn admits(&self, settings: &Settings, standing: Standing, from: SocketAddr) -> bool {
-        let near = from.ip().to_canonical().is_loopback();
+    pub fn admits(&self, settings: &Settings, standing: Standing, from: Route) -> bool {
+        let near = from.is_near(); // never by a relay or a signal, wherever these are
         let near_enters = settings.localhost_allow_without_auth.unwrap_or(!self.authorities.rule());
         standing != Standing::Claimed || settings.allow_without_auth || (near && near_enters)
     }
 
     /// May we look for a peer there, whose standing we do not know yet?
-    pub fn may_dial(&self, settings: &Settings, to: SocketAddr) -> bool {
+    pub fn may_dial(&self, settings: &Settings, to: Route) -> bool {
         self.authorities.rule() || self.admits(settings, Standing::Claimed, to)
     }
 
@@ -408,7 +408,8 @@ mod tests {
 
     #[test]
     fn who_enters_without_a_certificate_follows_the_rules() {
-        let (near, far) = (SocketAddr::from(([127, 0, 0, 1], 5)), SocketAddr::from(([192, 0, 2, 1], 5)));
+        let direct = |ip: [u8; 4]| Route::Direct((ip, 5).into());
+        let (near, far) = (direct([127, 0, 0, 1]), direct([192, 0, 2, 1]));
         let settings = |allow, local| Settings {
             allow_without_auth: allow,
             localhost_allow_without_auth: local,
@@ -465,7 +466,7 @@ mod tests {
     #[test]
     fn with_its_only_authority_revoked_an_endpoint_lets_nobody_in() {
         let mut trust = trusting(&format!("!{}", text(1)));
-        let near = SocketAddr::from(([127, 0, 0, 1], 5));
+        let near = Route::Direct(([127, 0, 0, 1], 5).into());
         assert!(!trust.admits(&Settings::default(), Standing::Claimed, near));
         assert!(judged(&mut trust, authority(1).issue(&CLAIMS).as_bytes()).is_err());
     }

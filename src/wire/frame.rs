@@ -2,10 +2,11 @@
 //!
 //! Types below 0x80 are control frames; 0x80 and above are slices of messages, whose type byte says
 //! which of channel, number and position are left out because they continue from the message frame
-//! before them in the same packet. Free ranges: 0x14–0x1f credit, 0x20–0x2f repair, 0x32–0x3f path,
+//! before them in the same packet. Free ranges: 0x14–0x1f credit, 0x20–0x2f repair, 0x34–0x3f path,
 //! 0x40–0x4f resumption. An unknown type is a violation: both ends speak the same wire version.
 
 use super::ack::AckFrame;
+use super::candidate::MAX_CANDIDATE_BYTES;
 use super::codec::{Reader, WireError, Writer};
 use super::varint;
 use crate::ids::Channel;
@@ -28,6 +29,8 @@ const SESSION_BLOCKED: u8 = 0x12;
 const CHANNEL_BLOCKED: u8 = 0x13;
 const PATH_PROBE: u8 = 0x30;
 const PATH_REPLY: u8 = 0x31;
+const CANDIDATES: u8 = 0x32;
+const CANDIDATES_TAKEN: u8 = 0x33;
 
 /// A message frame's type byte has this bit, and the ones below.
 const MESSAGE: u8 = 0x80;
@@ -109,6 +112,15 @@ pub enum Frame<'a> {
     PathProbe(u64),
     /// It is: the probe's token back on the path it came.
     PathReply(u64),
+    /// Where its sender may be reached from now on.
+    Candidates {
+        /// A larger one replaces a smaller one.
+        revision: u64,
+        /// Read it with [`super::candidate::decode`]; at most [`MAX_CANDIDATE_BYTES`].
+        list: &'a [u8],
+    },
+    /// Candidates up to this revision have arrived.
+    CandidatesTaken(u64),
     /// A message or a slice of one.
     Message(MessageFrame<'a>),
 }
@@ -142,7 +154,14 @@ impl Frame<'_> {
     pub fn is_ack_eliciting(&self) -> bool {
         !matches!(
             self,
-            Frame::Ack(_) | Frame::Hold | Frame::Close { .. } | Frame::Closed | Frame::Request | Frame::PathReply(_)
+            Frame::Ack(_)
+                | Frame::Hold
+                | Frame::Close { .. }
+                | Frame::Closed
+                | Frame::Request
+                | Frame::PathReply(_)
+                | Frame::Candidates { .. }
+                | Frame::CandidatesTaken(_)
         )
     }
 
@@ -200,6 +219,16 @@ impl Frame<'_> {
                 out.u8(PATH_REPLY);
                 out.u64(token);
             }
+            Frame::Candidates { revision, list } => {
+                out.u8(CANDIDATES);
+                out.varint(revision);
+                out.varint(list.len() as u64);
+                out.bytes(list);
+            }
+            Frame::CandidatesTaken(revision) => {
+                out.u8(CANDIDATES_TAKEN);
+                out.varint(revision);
+            }
             Frame::Ack(_) | Frame::Message(_) => unreachable!("these have writers of their own"),
         }
     }
@@ -214,7 +243,7 @@ pub fn truncated(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
-/// No control frame but CLOSE and ACK is longer than this, bytes.
+/// No control frame but CLOSE, ACK and CANDIDATES is longer than this, bytes.
 pub const MAX_CONTROL_FRAME: usize = 32;
 
 /// Reads the frames of one opened packet.
@@ -326,6 +355,15 @@ impl<'a> Frames<'a> {
             CHANNEL_BLOCKED => Frame::ChannelBlocked { channel: channel(r)?, needed: r.varint()? },
             PATH_PROBE => Frame::PathProbe(r.u64()?),
             PATH_REPLY => Frame::PathReply(r.u64()?),
+            CANDIDATES => {
+                let revision = r.varint()?;
+                let length = usize::try_from(r.varint()?).map_err(|_| WireError::Malformed)?;
+                if length > MAX_CANDIDATE_BYTES {
+                    return Err(WireError::Malformed);
+                }
+                Frame::Candidates { revision, list: r.bytes(length)? }
+            }
+            CANDIDATES_TAKEN => Frame::CandidatesTaken(r.varint()?),
             _ => return Err(WireError::Malformed),
         })
     }

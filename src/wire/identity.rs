@@ -13,7 +13,7 @@ use crate::ids::{SessionId, SteamId};
 pub const MAX_CERTIFICATE: usize = 512;
 
 /// What one side says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityPayload<'a> {
     /// Its session.
     pub session: SessionId,

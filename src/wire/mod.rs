@@ -6,6 +6,7 @@
 //! Integers are big endian unless they are [`varint`]s.
 
 pub mod ack;
+pub mod candidate;
 pub mod codec;
 pub mod frame;
 pub mod identity;

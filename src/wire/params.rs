@@ -4,6 +4,7 @@
 //! versions can add some; it refuses an id that comes twice and a value out of its range. An absent id
 //! means the default. Values are varints that fill their length, but for the reset token.
 
+use super::candidate::{self, MAX_CANDIDATE_BYTES};
 use super::codec::{Reader, WireError, Writer};
 use super::varint;
 
@@ -15,7 +16,7 @@ pub const AEAD_CHACHA20_POLY1305: u8 = 2;
 /// What one side will take from the other.
 ///
 /// Limits are what the *sender* of these parameters accepts; they hold until frames raise them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Params {
     /// 1: largest message, bytes; 1 to 2^30, default 524,288.
     pub max_message: u32,
@@ -38,6 +39,8 @@ pub struct Params {
     pub max_ack_delay_us: u32,
     /// 10: largest datagram it can receive, bytes of UDP payload; 1,200 to 65,535, default 1,200.
     pub max_datagram: u16,
+    /// 11: where it may be reached, a list as of [`candidate`]; default nowhere in particular.
+    pub candidates: Vec<u8>,
 }
 
 impl Default for Params {
@@ -53,18 +56,20 @@ impl Default for Params {
             reset_token: None,
             max_ack_delay_us: 25_000,
             max_datagram: 1_200,
+            candidates: Vec::new(),
         }
     }
 }
 
 const RESET_TOKEN: u64 = 8;
+const CANDIDATES: u64 = 11;
 const COUNT_END: u64 = 1 << 62;
 
 impl Params {
     /// The longest encoding this version writes, bytes.
-    pub const MAX_LEN: usize = 90;
+    pub const MAX_LEN: usize = 90 + 1 + 2 + MAX_CANDIDATE_BYTES;
 
-    /// Writes all parameters, those at their default included.
+    /// Writes all parameters, those at their default included but for the token and the candidates.
     pub fn encode(&self, w: &mut Writer<'_>) {
         for (id, value) in [
             (1, u64::from(self.max_message)),
@@ -85,6 +90,11 @@ impl Params {
             w.varint(RESET_TOKEN);
             w.varint(token.len() as u64);
             w.bytes(&token);
+        }
+        if !self.candidates.is_empty() {
+            w.varint(CANDIDATES);
+            w.varint(self.candidates.len() as u64);
+            w.bytes(&self.candidates);
         }
     }
 
@@ -129,6 +139,10 @@ impl Params {
             RESET_TOKEN => self.reset_token = Some(value.try_into().map_err(|_| WireError::Malformed)?),
             9 => self.max_ack_delay_us = number(value, 0, 1_000_000)? as u32,
             10 => self.max_datagram = number(value, 1_200, 65_535)? as u16,
+            CANDIDATES => {
+                candidate::decode(value).map_err(|_| WireError::Malformed)?;
+                self.candidates = value.to_vec();
+            }
             _ => {}
         }
         Ok(())
@@ -143,11 +157,19 @@ fn number(value: &[u8], least: u64, most: u64) -> Result<u64, WireError> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::candidate::{Candidate, CandidateKind, MAX_CANDIDATES};
     use super::*;
     use proptest::prelude::*;
 
     fn decode(bytes: &[u8]) -> Result<Params, WireError> {
         Params::decode(&mut Reader::new(bytes))
+    }
+
+    fn longest_list() -> Vec<u8> {
+        let address = "[2001:db8::1]:5".parse().unwrap();
+        let mut list = Vec::new();
+        candidate::encode(&[Candidate { kind: CandidateKind::Relayed, pop: 1, address }; MAX_CANDIDATES], &mut list);
+        list
     }
 
     fn encoded(params: &Params) -> Vec<u8> {
@@ -161,13 +183,13 @@ pub(super) mod tests {
         pub fn any_params()(
             max_message in 1u32..=1 << 30, counts in [0..COUNT_END, 0..COUNT_END, 0..COUNT_END, 0..COUNT_END],
             idle_timeout_ms: u32, aead: u8, reset_token: Option<[u8; 16]>, max_ack_delay_us in 0u32..=1_000_000,
-            max_datagram in 1_200u16..,
+            max_datagram in 1_200u16.., told: bool,
         ) -> Params {
             let [session_bytes, session_messages, channel_bytes, channel_messages] = counts;
             let aead = aead | AEAD_CHACHA20_POLY1305;
             Params {
                 max_message, session_bytes, session_messages, channel_bytes, channel_messages, idle_timeout_ms, aead,
-                reset_token, max_ack_delay_us, max_datagram,
+                reset_token, max_ack_delay_us, max_datagram, candidates: if told { longest_list() } else { Vec::new() },
             }
         }
     }
@@ -190,6 +212,7 @@ pub(super) mod tests {
             reset_token: Some([0xff; 16]),
             max_ack_delay_us: 1_000_000,
             max_datagram: u16::MAX,
+            candidates: longest_list(),
         };
         assert_eq!(encoded(&most).len(), Params::MAX_LEN);
         assert_eq!(decode(&encoded(&most)), Ok(most));

@@ -205,6 +205,7 @@ impl Player<'_> {
                         self.log.push(Entry { at, who, what: What::Accepted { peer: from, answer: true } });
                     }
                 }
+                Event::Signaling { .. } => unreachable!("nobody carries signals in this world"),
                 Event::SessionFailed { peer, reason, state, text } => {
                     let what = What::Failed { peer: number_of(peer), state, reason, text };
                     self.log.push(Entry { at, who, what });

@@ -5,6 +5,7 @@ use ring::digest;
 use steamnetmsg::ids::Channel;
 use steamnetmsg::ranges::RangeSet;
 use steamnetmsg::wire::ack::AckFrame;
+use steamnetmsg::wire::candidate::{self, Candidate, CandidateKind};
 use steamnetmsg::wire::codec::{Reader, Writer};
 use steamnetmsg::wire::frame::{Frame, Frames, MessageEncoder, MessageFrame, MessageSlice};
 use steamnetmsg::wire::packet;
@@ -48,6 +49,12 @@ fn say_one(frame: &Frame<'_>) -> String {
         Frame::ChannelBlocked { channel, needed } => format!("CHANNEL_BLOCKED {} {needed}", channel.0),
         Frame::PathProbe(token) => format!("PATH_PROBE {token:#x}"),
         Frame::PathReply(token) => format!("PATH_REPLY {token:#x}"),
+        Frame::Candidates { revision, list } => {
+            let each = candidate::decode(list).expect("they can be read").into_iter();
+            let each = each.map(|c| format!(" {:?} {} pop {}", c.kind, c.address, c.pop).to_lowercase());
+            format!("CANDIDATES {revision}{}", each.collect::<String>())
+        }
+        Frame::CandidatesTaken(revision) => format!("CANDIDATES_TAKEN {revision}"),
         Frame::Message(MessageFrame { reliable, channel, number, offset, total, data }) => {
             let kind = if *reliable { "reliable" } else { "unreliable" };
             let end = *offset as usize + data.len();
@@ -55,6 +62,26 @@ fn say_one(frame: &Frame<'_>) -> String {
             format!("MESSAGE {kind} {} {number} {offset}-{end}/{total} {hash}", channel.0)
         }
     }
+}
+
+/// One of each kind and family.
+pub fn candidates() -> Vec<u8> {
+    let one = |kind, pop: &[u8; 4], address: &str| {
+        let address = address.parse().expect("an address");
+        Candidate { kind, pop: u32::from_be_bytes(*pop), address }
+    };
+    let mut list = Vec::new();
+    let none = &[0; 4];
+    candidate::encode(
+        &[
+            one(CandidateKind::Host, none, "192.168.1.7:40000"),
+            one(CandidateKind::Reflexive, none, "203.0.113.9:40001"),
+            one(CandidateKind::Relayed, b"\0fra", "198.51.100.2:50000"),
+            one(CandidateKind::Host, none, "[2001:db8::7]:40000"),
+        ],
+        &mut list,
+    );
+    list
 }
 
 /// Lower case, two digits a byte.
@@ -130,6 +157,8 @@ pub fn control(book: &mut Book) {
         ("channel_blocked_-3_1050000", Frame::ChannelBlocked { channel: Channel(-3), needed: 1_050_000 }),
         ("path_probe", Frame::PathProbe(0x0102_0304_0506_0708)),
         ("path_reply", Frame::PathReply(0x0102_0304_0506_0708)),
+        ("candidates_3", Frame::Candidates { revision: 3, list: &candidates() }),
+        ("candidates_taken_3", Frame::CandidatesTaken(3)),
     ] {
         let mut bytes = Vec::new();
         frame.write(&mut Writer::new(&mut bytes, 200));

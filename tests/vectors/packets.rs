@@ -133,12 +133,15 @@ fn opening(book: &mut Book, keyed: &Keyed, mut alice: Sender, mut bob: Sender, c
     bob.send(book, "accept", 1, None, &answer);
     bob.send(book, "probe", 2, None, &written(&[Frame::PathProbe(0x0102_0304_0506_0708)]));
     alice.send(book, "reply", 2, Some(0), &written(&[Frame::PathReply(0x0102_0304_0506_0708)]));
+    let moved = Frame::Candidates { revision: 1, list: &super::frames::candidates() };
+    bob.send(book, "candidates", 3, None, &written(&[moved]));
+    alice.send(book, "taken", 3, Some(0), &written(&[Frame::CandidatesTaken(1)]));
     book.note("A packet may be padded, or hold nothing.");
-    alice.send(book, "padded", 3, Some(0), &[0, 1, 0, 0]);
-    alice.send(book, "empty", 4, Some(0), &[]);
+    alice.send(book, "padded", 4, Some(0), &[0, 1, 0, 0]);
+    alice.send(book, "empty", 5, Some(0), &[]);
 
     let ping = written(&[Frame::Ping]);
-    let late = alice.seal(5, Some(4), &ping);
+    let late = alice.seal(6, Some(5), &ping);
     let late_and_large = alice.seal(0x01_2344, Some(0x01_2000), &ping);
     book.note("The largest acknowledged is 0x100: three bytes of number.");
     alice.send(book, "long_number", 0x01_2345, Some(0x100), &ping);
@@ -166,7 +169,7 @@ fn opening(book: &mut Book, keyed: &Keyed, mut alice: Sender, mut bob: Sender, c
     ]);
     message(&mut all, 1_000, &mut MessageEncoder::new(), whole(false, -3, 1, b"unreliable"));
     alice.send(book, "every_frame", 0x01_2347, Some(0x01_2345), &all);
-    bob.send(book, "close", 3, Some(1), &written(&[Frame::Close { reason: 1_001, text: "bye" }]));
+    bob.send(book, "close", 4, Some(1), &written(&[Frame::Close { reason: 1_001, text: "bye" }]));
     alice.send(book, "closed", 0x01_2348, Some(0x01_2347), &written(&[Frame::Closed]));
 }
 

@@ -4,6 +4,7 @@ It decides what a datagram, a handshake payload, a frame and a message are. Seal
 numbers are those of the document. Nothing here was taken from the library, so that the document is tested, not it.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 
 VERSION = 0
@@ -268,6 +269,7 @@ PARAMETERS = {
     8: (None, None),
     9: (25_000, at_most(1_000_000)),
     10: (1_200, at_most(65_535, 1_200)),
+    11: ([], None),
 }
 
 
@@ -281,6 +283,8 @@ def parameters(data):
             seen.add(which)
         if which == 8:
             values[8] = value.take(16)
+        elif which == 11:
+            values[11] = candidates(value)
         elif which in PARAMETERS:
             values[which] = value.varint()
             demand(PARAMETERS[which][1](values[which]), f"parameter {which} is out of range")
@@ -288,6 +292,30 @@ def parameters(data):
             continue
         value.end()
     return values
+
+
+# Section 12.1: candidates.
+
+KINDS = {1: "host", 2: "reflexive", 3: "relayed"}
+
+
+def candidates(read):
+    found = []
+    while read.left:
+        kind = read.number(1)
+        pop, port = read.number(4), read.number(2)
+        address = ipaddress.ip_address(read.take(16 if kind & 0x80 else 4))
+        demand(kind & 0x7F in KINDS, "a candidate of no kind")
+        demand(port != 0, "a candidate with port 0")
+        host = f"[{address}]" if kind & 0x80 else str(address)
+        found.append(f"{KINDS[kind & 0x7F]} {host}:{port} pop {pop}")
+    demand(len(found) <= 16, "too many candidates")
+    return found
+
+
+def told(read):
+    revision = read.varint()
+    return [revision, *candidates(Bytes(read.take(read.varint())))]
 
 
 # Section 5 and 6: frames.
@@ -367,10 +395,12 @@ CONTROL = {
     0x13: ("CHANNEL_BLOCKED", lambda read: [read.channel(), read.varint()]),
     0x30: ("PATH_PROBE", lambda read: [read.number(8)]),
     0x31: ("PATH_REPLY", lambda read: [read.number(8)]),
+    0x32: ("CANDIDATES", told),
+    0x33: ("CANDIDATES_TAKEN", lambda read: [read.varint()]),
 }
 
 # Section 5, column AE.
-ASKS_FOR_NOTHING = {"PADDING", "ACK", "HOLD", "CLOSE", "CLOSED", "REQUEST", "PATH_REPLY"}
+ASKS_FOR_NOTHING = {"PADDING", "ACK", "HOLD", "CLOSE", "CLOSED", "REQUEST", "PATH_REPLY", "CANDIDATES", "CANDIDATES_TAKEN"}
 
 
 def frames(plaintext):

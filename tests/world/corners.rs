@@ -2,7 +2,9 @@
 
 use crate::app::{CLOSED_BY_PEER, CONNECTED, GREETING, NONE, PROBLEM_LOCALLY, RELIABLE, UNRELIABLE, ms, secs};
 use crate::sim::{LAG, World};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use steamnetmsg::crypto::random::Random;
 use steamnetmsg::drops::DropCounts;
 use steamnetmsg::endpoint::config::Value;
 use steamnetmsg::endpoint::faults::Direction;
@@ -10,7 +12,8 @@ use steamnetmsg::endpoint::lanes::{Outgoing, PeerCell, charge};
 use steamnetmsg::endpoint::mailbox::{Limits, Mailbox, Origin, SessionKey};
 use steamnetmsg::endpoint::{SendError, SessionStatus};
 use steamnetmsg::ids::{Channel, SteamId};
-use steamnetmsg::path::Paths;
+use steamnetmsg::path::route::Route;
+use steamnetmsg::path::{PathFrame, Paths};
 use steamnetmsg::settings::Settings;
 use steamnetmsg::time::Instant;
 use steamnetmsg::transport::{Delivery, Transport, Windows};
@@ -269,15 +272,19 @@ fn unreliable_channels_are_bounded() {
 
 #[test]
 fn a_network_change_does_not_leave_a_path_that_answers() {
-    let addr = |p| std::net::SocketAddr::from(([10, 0, 0, 1], p));
-    let mut p = Paths::new(addr(1));
+    let route = |port| Route::Direct(SocketAddr::from(([10, 0, 0, 1], port)));
+    let mut paths = Paths::new(route(1));
     let now = Instant::ZERO;
-    p.probe(addr(1), 11);
-    p.probe(addr(2), 22);
-    while p.poll_frame(now).is_some() {}
-    p.handle_reply(now + ms(10), 11);
-    p.handle_reply(now + ms(300), 22);
-    assert_eq!(p.active(), addr(1), "the quick path answered first");
+    paths.learn(now, route(1));
+    paths.learn(now, route(2));
+    let mut random = Random::from_seed([1; 32]);
+    let probes: Vec<_> = std::iter::from_fn(|| paths.poll_frame(now, None, &mut random)).collect();
+    for (route, after) in [(route(1), ms(10)), (route(2), ms(300))] {
+        let probe = probes.iter().find(|(to, _)| *to == route).map(|(_, frame)| *frame);
+        let Some(PathFrame::Probe(token)) = probe else { panic!("{route} was not asked") };
+        paths.handle_reply(now + after, token);
+    }
+    assert_eq!(paths.active(), route(1), "the quick path answered first");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use steamnetmsg::crypto::packet::{Aead, PacketKeys};
 use steamnetmsg::crypto::random::Random;
 use steamnetmsg::endpoint::SendError;
 use steamnetmsg::endpoint::faults::Direction;
+use steamnetmsg::endpoint::signals::Carrier;
 use steamnetmsg::ids::{AppId, ConnectionId, SessionId, SteamId};
 use steamnetmsg::session::cause::Cause;
 use steamnetmsg::wire::identity::IdentityPayload;
@@ -623,6 +624,36 @@ fn the_peer_breaks_the_protocol() {
     world.inject(a, from, &nonsense);
     world.assert_cause(a, b, "peer_broke_protocol", "a packet breaks the format");
     world.assert_end(a, b, PROBLEM_LOCALLY, 5001, "a packet breaks the format");
+}
+
+#[test]
+fn nobody_carries_signals_and_then_the_peer_is_not_there() {
+    let mut world = World::new(7);
+    let (a, b) = (world.add(1_001), world.add(1_002));
+    world.set_carrier(a, Carrier::Waiting);
+    world.send(a, b, 0, RELIABLE, b"hello").unwrap();
+    world.run(secs(2));
+    world.assert_cause(a, b, "signaling_down", "the signaling server is not reached");
+    world.carry_signals(Direction { loss: 100.0, ..Direction::default() });
+    world.run(secs(1));
+    world.assert_cause(a, b, "no_answer", "at the signaling server");
+    let (now, peer) = (world.now(), world.id(b));
+    world.machine(a).handle_offline(now, peer);
+    world.assert_cause(a, b, "peer_offline", "is not online");
+    world.assert_end(a, b, PROBLEM_LOCALLY, 5010, "is not online");
+}
+
+#[test]
+fn nothing_but_signals_comes_through() {
+    let mut world = World::new(8);
+    let (a, b) = (world.add(1_001), world.add(1_002));
+    world.accept_all(b);
+    world.carry_signals(Direction::default());
+    world.send(a, b, 0, RELIABLE, b"hello").unwrap();
+    world.run(secs(2));
+    world.assert_cause(a, b, "no_path", "by signals only");
+    world.run(secs(9));
+    world.assert_cause(a, b, "no_path", "no datagram comes through");
 }
 
 /// The page as it is to be.

@@ -30,6 +30,7 @@ mod ourselves;
 mod paper;
 mod quick;
 mod requests;
+mod signals;
 mod strangers;
 mod timers;
 mod unheard;

@@ -11,6 +11,7 @@ use steamnetmsg::endpoint::Endpoint;
 use steamnetmsg::endpoint::config::Config;
 use steamnetmsg::endpoint::events::Event;
 use steamnetmsg::endpoint::faults::{Dice, Direction, Link};
+use steamnetmsg::endpoint::signals::Carrier;
 use steamnetmsg::ids::{AppId, SteamId};
 use steamnetmsg::machine::{Datagram, Machine, TransmitBuf};
 use steamnetmsg::settings::Settings;
@@ -77,6 +78,12 @@ pub struct World {
     pub damage: f32,
     /// Calls machines when nothing is due, wakes them late, and lets apps use the fast lane.
     pub restless: bool,
+    /// Somebody carries signals, as far as this; nobody if None.
+    signal_weather: Option<Direction>,
+    signals: BTreeMap<(Node, Node), Link>,
+    signals_heard: usize,
+    /// Who is said to have sent a node's signals, if not itself.
+    renamed: BTreeMap<Node, SteamId>,
     addresses: BTreeMap<SocketAddr, Node>,
     links: BTreeMap<(Node, Node), Link>,
     cuts: BTreeSet<(Node, Node)>,
@@ -96,6 +103,10 @@ impl World {
             weather: Direction { lag: LAG, ..Direction::default() },
             damage: 0.0,
             restless: false,
+            signal_weather: None,
+            signals: BTreeMap::new(),
+            signals_heard: 0,
+            renamed: BTreeMap::new(),
             addresses: BTreeMap::new(),
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
@@ -284,7 +295,7 @@ impl World {
 
     fn next_due(&self) -> Option<Instant> {
         let wakes = self.hosts.iter().filter_map(|host| host.wake).map(|wake| wake.at);
-        let arrivals = self.links.values().filter_map(Link::poll_timeout);
+        let arrivals = self.links.values().chain(self.signals.values()).filter_map(Link::poll_timeout);
         wakes.chain(arrivals).min()
     }
 
@@ -319,6 +330,17 @@ impl World {
     }
 
     fn deliver(&mut self) {
+        for ((from, to), link) in &mut self.signals {
+            while let Some((_, mut bytes)) = link.poll(self.now) {
+                let from = self.renamed.get(from).copied().unwrap_or(self.hosts[from.0].config.steam_id);
+                let host = &mut self.hosts[to.0];
+                if let Some(machine) = &mut host.machine {
+                    machine.handle_signal(self.now, from, &mut bytes);
+                    host.touched = true;
+                }
+                link.recycle(bytes);
+            }
+        }
         for ((_, to), link) in &mut self.links {
             while let Some((source, mut bytes)) = link.poll(self.now) {
                 let host = &mut self.hosts[to.0];
@@ -375,6 +397,9 @@ impl World {
             }
         }
         self.out = out;
+        while let Some((to, bytes)) = machine.poll_signal() {
+            self.send_signal(node, to, &bytes);
+        }
         let host = &mut self.hosts[node.0];
         while let Some(event) = if host.keeps_events { None } else { machine.poll_event() } {
             (now, node, format!("{event:?}")).hash(&mut self.transcript);
@@ -404,6 +429,51 @@ impl World {
         } else {
             self.link(from, target).push(now, source, bytes);
         }
+    }
+
+    fn send_signal(&mut self, from: Node, to: SteamId, bytes: &[u8]) {
+        let (now, source) = (self.now, self.hosts[from.0].address);
+        (now, from, to.0, bytes).hash(&mut self.transcript);
+        self.signals_heard += 1;
+        let weather = self.signal_weather.clone().expect("nobody carries signals in this world");
+        let seed = self.seed ^ (from.0 as u64) << 40;
+        let is_called = |n: &Node| self.hosts[n.0].config.steam_id == to || self.renamed.get(n) == Some(&to);
+        let targets: Vec<Node> = (0..self.hosts.len()).map(Node).filter(is_called).collect();
+        for target in targets {
+            let new = || Link::new(weather.clone(), Dice::new(seed ^ target.0 as u64).number());
+            self.signals.entry((from, target)).or_insert_with(new).push(now, source, bytes);
+        }
+    }
+
+    /// From now on somebody carries the signals of everybody, with this weather.
+    pub fn carry_signals(&mut self, weather: Direction) {
+        self.signal_weather = Some(weather);
+        for index in 0..self.hosts.len() {
+            self.set_carrier(Node(index), Carrier::Online);
+        }
+    }
+
+    /// Counts signals from now on.
+    pub fn listen_to_signals(&mut self) {
+        self.signals_heard = 0;
+    }
+
+    /// Signals sent since.
+    pub fn signals_heard(&self) -> usize {
+        self.signals_heard
+    }
+
+    /// The carrier says that what `node` sends is of somebody else.
+    pub fn rename_signals_of(&mut self, node: Node, as_of: SteamId) {
+        self.renamed.insert(node, as_of);
+    }
+
+    /// Says to one endpoint whether somebody carries its signals.
+    pub fn set_carrier(&mut self, node: Node, carrier: Carrier) {
+        let (now, host) = (self.now, &mut self.hosts[node.0]);
+        host.machine.as_mut().expect("it is alive").set_signaling(now, carrier);
+        host.touched = true;
+        self.settle();
     }
 
     fn link(&mut self, from: Node, to: Node) -> &mut Link {

@@ -8,9 +8,10 @@
 //! once. Who was refused waits for other papers, or half a minute; who was replaced by another device always waits
 //! that long, so that two devices do not take turns.
 
-use super::protocol::{self, Hello, MAX_SIGNAL, Parcel, Said, TurnOffer};
+use super::protocol::{self, Hello, Parcel, Said, TurnOffer};
 use crate::endpoint::Login;
 use crate::endpoint::servers::Secret;
+use crate::endpoint::signals::MAX_SIGNAL;
 use crate::ids::SteamId;
 use crate::session::reason::SIGNALING;
 use crate::time::{Duration, Instant};

@@ -14,7 +14,6 @@ mod link;
 mod protocol;
 
 pub(super) use client::News;
-pub use protocol::MAX_SIGNAL;
 pub(super) use protocol::TurnOffer;
 
 use super::resolve::Ring;

@@ -5,6 +5,7 @@
 
 use crate::endpoint::Login;
 use crate::endpoint::servers::{Secret, TurnUrl};
+use crate::endpoint::signals::MAX_SIGNAL;
 use crate::ids::SteamId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,8 +15,6 @@ use serde_json::{Value, json};
 pub(super) const SUBPROTOCOL: &str = "snm.v0";
 /// Largest control message, bytes.
 pub(super) const MAX_CONTROL: usize = 8_192;
-/// Largest signal, bytes.
-pub const MAX_SIGNAL: usize = 4_096;
 /// The version of the protocol.
 const VERSION: u64 = 0;
 /// First bytes of binary frames.

@@ -6,6 +6,7 @@ use super::*;
 use crate::crypto::identity::{Identity, verify_login};
 use crate::driver::clock;
 use crate::endpoint::servers::Place;
+use crate::endpoint::signals::MAX_SIGNAL;
 use crate::ids::AppId;
 use crate::time::Duration;
 use base64::Engine;
