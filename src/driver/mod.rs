@@ -46,6 +46,7 @@ use crate::endpoint::signals::Carrier;
 use crate::endpoint::{Endpoint, MAX_MESSAGE_SIZE, SendError, flags};
 use crate::ids::{Channel, SteamId};
 use crate::time::{Duration, Instant};
+use crate::wire::candidate::{Candidate, CandidateKind};
 use ports::Ports;
 use ring::rand::{SecureRandom, SystemRandom};
 use shared::Shared;
@@ -116,9 +117,10 @@ pub fn open(config: Config, hook: Option<EventHook>) -> Result<Arc<Driver>, Open
     }
     let mut seed = Zeroizing::new([0; 32]);
     SystemRandom::new().fill(&mut *seed).map_err(|_| OpenError::Random)?;
-    let endpoint = Endpoint::new(config, *seed, crate::crypto::packet::aead_support(), clock::now())?;
+    let mut endpoint = Endpoint::new(config, *seed, crate::crypto::packet::aead_support(), clock::now())?;
     let ports = Ports::bind(&bind)?;
     let local = ports.local();
+    endpoint.set_candidates(clock::now(), bound_candidates(&local));
     let make = |doorbell| Shared::new(endpoint, doorbell, local, hook);
     let shared = poll_thread::join(group, ports, make).map_err(OpenError::Thread)?;
     Ok(Arc::new(Driver { shared }))
@@ -299,6 +301,12 @@ impl Drop for Driver {
             self.close();
         }
     }
+}
+
+/// What peers may be told of sockets that are bound to one address each.
+fn bound_candidates(local: &[SocketAddr]) -> Vec<Candidate> {
+    let bound = local.iter().filter(|address| !address.ip().is_unspecified());
+    bound.map(|address| Candidate { kind: CandidateKind::Host, pop: 0, address: *address }).collect()
 }
 
 /// May a message of `size` go to this peer without the lock? What is refused there for its size, or starts
