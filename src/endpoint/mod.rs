@@ -4,6 +4,7 @@
 //! six calls are here ([`Endpoint::send`] and its neighbours), datagrams come in by `incoming.rs`, sessions
 //! come and go in `table.rs`, and `tuning.rs` changes what they run with. Every limit of an endpoint stands beside the table it bounds.
 
+mod account;
 mod agenda;
 pub mod config;
 pub mod events;
@@ -15,6 +16,7 @@ mod loopback;
 pub mod mailbox;
 mod past;
 pub mod relays;
+pub mod servers;
 pub mod signals;
 mod strangers;
 mod table;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 use strangers::Strangers;
 use table::Slot;
 
+pub use account::Login;
 pub use explain::{SessionInfo, SessionStatus};
 
 /// Send flags, the numbers of Steam's header.
@@ -133,6 +136,7 @@ pub struct Endpoint {
     fault_send: Option<Box<Link>>,
     fault_recv: Option<Box<Link>>,
     fault_seed: u64,
+    account: account::Account,
     /// What one visit of a session delivers, on its way to the mailbox.
     deliveries: Vec<Delivery>,
 }
@@ -218,6 +222,7 @@ impl Endpoint {
             fault_send: None,
             fault_recv: None,
             fault_seed,
+            account: account::Account::default(),
             deliveries: Vec::new(),
         };
         endpoint.apply_trust(now);

@@ -86,6 +86,11 @@ impl Endpoint {
         }
     }
 
+    /// Is there somebody who carries signals?
+    pub fn carrier(&self) -> Carrier {
+        self.signals.carrier
+    }
+
     /// Takes a signal that was carried here. It is spoilt.
     pub fn handle_signal(&mut self, now: Instant, from: SteamId, bytes: &mut [u8]) {
         if from.0 == 0 || from == self.local.steam_id || bytes.len() > MAX_SIGNAL {
