@@ -37,7 +37,7 @@ const SETTLED: Duration = Duration::from_secs(15);
 const REFRESH: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(6 * 3_600));
 /// Signals waiting to be written.
 const MAX_QUEUED: usize = 64;
-/// A text of the server's is cut there, bytes.
+/// A text of the server's is cut there, characters.
 const MAX_TEXT: usize = 200;
 
 /// What the client is to be told to write.
@@ -367,7 +367,7 @@ impl Client {
 
 /// The text, up to a bound.
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
+    text.chars().take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]

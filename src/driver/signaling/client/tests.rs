@@ -45,7 +45,8 @@ fn online(now: Instant, welcome: &str) -> Client {
     let mut client = logging_in(now);
     client.handle_text(now, welcome);
     assert!(client.is_online());
-    (frames(&mut client), news(&mut client));
+    frames(&mut client);
+    news(&mut client);
     client
 }
 
@@ -75,7 +76,8 @@ fn a_login_follows_the_hello_and_news_the_welcome() {
 
 #[test]
 fn each_step_has_a_time_limit_and_its_own_text() {
-    let ways: [(fn(Instant) -> Client, Duration, &str); 3] = [
+    type Begin = fn(Instant) -> Client;
+    let ways: [(Begin, Duration, &str); 3] = [
         (|now| Client::new(now, 5), DIAL_TIME, "reached"),
         (
             |now| {
@@ -185,7 +187,7 @@ fn a_new_token_is_shown_at_once_or_as_soon_as_the_last_has_passed() {
     let shown = Frame::Text(protocol::token(&Secret::new("second.token")));
     let mut client = online(START, WELCOME);
     client.renew(START, Some(Secret::new("second.token")));
-    assert_eq!(frames(&mut client), [shown.clone()]);
+    assert_eq!(frames(&mut client), std::slice::from_ref(&shown));
     client.renew(START, None);
     assert_eq!(frames(&mut client), [], "a certificate is shown to peers");
 
