@@ -27,3 +27,7 @@ pub struct ConnectionId(pub u32);
 /// One side's name for one session, random: it tells a restarted peer from a resumed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
+
+/// One of our relays, by its place in the list that was configured first; never used anew for another server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayId(pub u8);

@@ -1,0 +1,1 @@
+//! Tests of the room as a whole, without a server: what forgers, garbage and time can do.
