@@ -45,11 +45,6 @@ impl Login {
         self.challenged = Some((challenge, key));
     }
 
-    /// Whether requests are signed by now.
-    pub fn is_challenged(&self) -> bool {
-        self.challenged.is_some()
-    }
-
     /// Signs a request, if a challenge has come. `None` if something is too long for STUN.
     pub fn sign(&self, message: &mut MessageWriteVec) -> Option<()> {
         let username = Username::new(&self.username).ok()?;

@@ -9,12 +9,13 @@
 //! - **The question whether the server is there is a Refresh.** A restarted server answers a Binding
 //!   request and knows nothing of us; a Refresh it refuses. It is asked after seconds without a sign of
 //!   life, repeated twice, and without an answer for two seconds the allocation counts as lost.
-//! - **What a forger can do.** Nobody off the way from the server to us can guess a transaction id (96 bits) or
-//!   sign. Who reads and writes on the way can, by an unsigned answer with the right id, end an attempt
-//!   to allocate or have a request signed for another realm (as in any STUN: 401, 438); it cannot end a
-//!   live allocation, move its address or bind a peer, for these need the server's signature. ChannelData
-//!   and Data indications carry none: they are believed to be of the peer they name, whose packets are
-//!   sealed, and to be a sign of life.
+//! - **What a forger can do.** Nobody off the way from the server to us can guess a transaction id (96 bits).
+//!   Who reads and writes on the way can answer unsigned with the right id, as in any STUN: end an attempt to
+//!   allocate, or challenge (401, 438) until we take it for a refusal. That is what it could do by swallowing
+//!   datagrams, and it learns from it no more than a hash of the password with a realm of its choice. It
+//!   cannot make up an allocation, move its address or bind a peer: these need the server's signature.
+//!   ChannelData and Data indications carry none: they are believed to be of the peer they name, whose
+//!   packets are sealed, and to be a sign of life.
 //! - **Same seed, same bytes.** Transaction ids are drawn from what is handed in.
 
 mod explain;
@@ -194,6 +195,11 @@ impl Relay {
     /// Whether the allocation may be lost: the server has been asked twice and does not answer.
     pub fn is_doubtful(&self) -> bool {
         self.is_allocated() && self.requests.refresh_sends().is_some_and(|sends| sends >= 2)
+    }
+
+    /// Whether it was closed and the server has been told, or will not hear any more.
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Closed && self.requests.is_empty()
     }
 
     /// Datagrams that waited for a permission in vain.

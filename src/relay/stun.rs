@@ -7,7 +7,7 @@ use super::login::Login;
 use std::net::SocketAddr;
 use std::ops::Range;
 use stun_types::attribute::{
-    Attribute, AttributeFromRaw, AttributeType, ErrorCode, Nonce, RawAttribute, Realm, XorMappedAddress, XorSocketAddr,
+    Attribute, AttributeType, ErrorCode, Nonce, RawAttribute, Realm, XorMappedAddress, XorSocketAddr,
 };
 use stun_types::message::{Message, MessageClass, MessageType, MessageWriteVec, Method, TransactionId};
 use stun_types::prelude::*;
