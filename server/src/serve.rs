@@ -84,7 +84,8 @@ pub async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Servi
                 continue;
             }
         };
-        let places = if serving.proxies.iter().any(|proxy| proxy.contains(peer.ip())) { &elsewhere } else { &serving.places };
+        let places =
+            if serving.proxies.iter().any(|proxy| proxy.contains(peer.ip())) { &elsewhere } else { &serving.places };
         let Ok(place) = places.take(peer.ip()) else {
             debug!(%peer, "too many connections");
             continue;

@@ -112,7 +112,13 @@ enum Out {
 
 impl Client {
     /// One that was let in, and has nothing yet; `None` if the machine is not as it should be.
-    pub fn new(relay: &Relay, key: ClientKey, outlet: Outlet, admitted: &Admitted, share: Share) -> Option<Arc<Client>> {
+    pub fn new(
+        relay: &Relay,
+        key: ClientKey,
+        outlet: Outlet,
+        admitted: &Admitted,
+        share: Share,
+    ) -> Option<Arc<Client>> {
         let mut machine = TurnServer::new(TransportType::Udp, key.listen, relay.door.realm().to_owned());
         machine.set_nonce_expiry_duration(NONCE_LIFE);
         machine.add_user(admitted.username.clone(), relay.door.password(&admitted.username));
@@ -222,7 +228,11 @@ impl Client {
         for _ in 0..MAX_STEPS {
             match state.machine.poll(now) {
                 TurnServerPollRet::AllocateSocket {
-                    transport, listen_addr, client_addr, allocation_transport, family,
+                    transport,
+                    listen_addr,
+                    client_addr,
+                    allocation_transport,
+                    family,
                 } => {
                     let address = self.allocate(relay, state, allocation_transport, family);
                     state.machine.allocated_socket(
@@ -295,14 +305,7 @@ impl Client {
     }
 
     /// Out of a relayed address, or straight across to a neighbour's: such a datagram would come back to this machine.
-    fn send_to_peer(
-        &self,
-        relay: &Relay,
-        socket: Option<&UdpSocket>,
-        from: SocketAddr,
-        to: SocketAddr,
-        data: &[u8],
-    ) {
+    fn send_to_peer(&self, relay: &Relay, socket: Option<&UdpSocket>, from: SocketAddr, to: SocketAddr, data: &[u8]) {
         if !self.share.spend(data.len(), Instant::now()) {
             relay.counters.turn_too_fast.increment(1);
             return;
