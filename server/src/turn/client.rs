@@ -8,6 +8,7 @@ use super::Relay;
 use super::door::Admitted;
 use super::ports::Lease;
 use super::quota::Share;
+use socket2::SockRef;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -322,7 +323,7 @@ impl Client {
         }
         // A full socket is a full network: the datagram is lost, as they are.
         if let Some(socket) = socket
-            && socket.try_send_to(data, to).is_ok()
+            && send_now(socket, data, to)
         {
             relay.counters.turn_datagrams.increment(1);
             relay.counters.turn_bytes.increment(data.len() as u64);
@@ -345,7 +346,7 @@ impl Outlet {
         match self {
             Outlet::Udp(socket, to) => {
                 // As above: a full socket loses it.
-                let _ = socket.try_send_to(&bytes, *to);
+                send_now(socket, &bytes, *to);
             }
             Outlet::Stream(queue) => {
                 // On a stream every item begins at a multiple of four (RFC 8656, section 12.5).
@@ -356,6 +357,12 @@ impl Outlet {
             }
         }
     }
+}
+
+/// Sends at once or not at all. Not through the runtime: to that a socket is full until it has been told otherwise, which
+/// would lose the first datagram of every allocation.
+fn send_now(socket: &UdpSocket, data: &[u8], to: SocketAddr) -> bool {
+    SockRef::from(socket).send_to(data, &to.into()).is_ok()
 }
 
 /// Reads what peers send to a relayed address, as long as its client is there.

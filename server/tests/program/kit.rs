@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -398,9 +398,4 @@ pub fn tls_pair(scratch: &Scratch, certificate: &str, key: &str) -> Vec<u8> {
     scratch.write(certificate, made.cert.pem().as_bytes());
     scratch.write_secret(key, made.signing_key.serialize_pem().as_bytes());
     made.cert.der().to_vec()
-}
-
-/// A path as it stands in a configuration.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

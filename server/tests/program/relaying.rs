@@ -29,6 +29,15 @@ fn heard(peer: &UdpSocket) -> Option<(Vec<u8>, SocketAddr)> {
     peer.recv_from(&mut buffer).ok().map(|(len, from)| (buffer[..len].to_vec(), from))
 }
 
+/// Waits until the port of an allocation that ended can be taken by somebody else.
+fn until_free(relayed: SocketAddr) {
+    let begun = Instant::now();
+    while UdpSocket::bind(relayed).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "the port is still taken");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Both ways, through a channel.
 fn relays<L: Line>(mut turn: Turn<L>) {
     let ((socket, address), relayed) = (peer(), turn.allocate());
@@ -156,7 +165,7 @@ fn an_allocation_outlives_its_credentials_and_ends_when_asked_to() {
     assert_eq!(turn.try_allocate(), Err(437), "it has one");
     assert_eq!(turn.refresh(0), None);
     assert_eq!(turn.try_allocate(), Err(401), "for a new one the name has to hold");
-    assert!(UdpSocket::bind(relayed).is_ok(), "the port is free again");
+    until_free(relayed);
 }
 
 #[test]
@@ -209,11 +218,7 @@ fn idle_allocations_end_and_their_ports_are_free() {
     let server = relaying("idle = \"1s\"");
     let mut turn = Turn::of(udp(&server), &server, 7);
     let relayed = turn.allocate();
-    let begun = Instant::now();
-    while UdpSocket::bind(relayed).is_err() {
-        assert!(begun.elapsed() < PATIENCE, "the port is still taken");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until_free(relayed);
     assert_eq!(turn.refresh(600), Some(437));
 }
 
@@ -223,11 +228,7 @@ fn a_stream_takes_its_allocation_with_it() {
     let mut turn = Turn::of(tcp(&server), &server, 7);
     let relayed = turn.allocate();
     drop(turn);
-    let begun = Instant::now();
-    while UdpSocket::bind(relayed).is_err() {
-        assert!(begun.elapsed() < PATIENCE, "the port is still taken");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_free(relayed);
     for garbage in [&b"GET / HTTP/1.1\r\n"[..], &[0x16, 3, 1, 0, 0], &[0, 1, 0xff, 0xff]] {
         let mut line = tcp(&server);
         std::io::Write::write_all(&mut line.0, garbage).expect("sent");
@@ -292,7 +293,7 @@ fn what_is_not_served_is_refused_or_passed_over() {
     let id = stun_types::message::TransactionId::generate();
     let foreign = XorPeerAddress::new("8.8.8.8:9".parse().expect("an address"), id);
     let request = turn.signed(CONNECT, &[&foreign]);
-    turn.line.send(&request);
+    Line::send(&mut turn.line, &request);
     assert_eq!(turn.line.receive(Duration::from_millis(300)), None);
     assert_eq!(code(&turn.ask(CREATE_PERMISSION, &[&foreign])), Some(437));
 }

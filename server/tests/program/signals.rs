@@ -139,7 +139,8 @@ fn a_silent_client_is_let_go_and_one_that_answers_pings_stays() {
     lively.signal(1, b"x");
     lively.socket.get_ref().set_read_timeout(Some(PATIENCE)).expect("a time-out");
     assert_eq!(lively.heard(), Heard::Frame(signal_frame(2, 1, b"")), "the silent one is gone");
-    assert_eq!(silent.heard(), Heard::Closed(Some(1_008)));
+    // It answers the pings first, and by then there may be nobody to answer.
+    assert!(matches!(silent.heard(), Heard::Closed(Some(1_008) | None)));
 }
 
 #[test]
