@@ -61,7 +61,8 @@ async fn websocket(
     rendezvous.counters.connections.increment(1);
     let upgrade = upgrade.protocols([messages::SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
-        let told = format!("this server speaks the WebSocket subprotocol {}, and it was not offered\n", messages::SUBPROTOCOL);
+        let told =
+            format!("this server speaks the WebSocket subprotocol {}, and it was not offered\n", messages::SUBPROTOCOL);
         return (StatusCode::BAD_REQUEST, told).into_response();
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("").to_ascii_lowercase();

@@ -173,19 +173,23 @@ mod tests {
         IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_bucket_gives_its_burst_and_then_its_rate() {
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
         let (rate, start) = (Rate::new(10, 2), Instant::now());
         let mut bucket = Bucket::new(rate, start);
         let taken = |bucket: &mut Bucket, at| (0..100).filter(|_| bucket.take(rate, 1.0, at)).count();
         assert_eq!(taken(&mut bucket, start), 20);
         assert_eq!(taken(&mut bucket, start + Duration::from_millis(500)), 5);
         assert_eq!(taken(&mut bucket, start), 0, "time that runs backwards gives nothing");
-        assert_eq!(taken(&mut bucket, start + Duration::from_secs(3_600)), 20, "and a long rest no more than the burst");
+        assert_eq!(
+            taken(&mut bucket, start + Duration::from_secs(3_600)),
+            20,
+            "and a long rest no more than the burst"
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn more_than_the_burst_is_had_once_by_a_full_bucket_and_paid_for() {
+    #[test]
+    fn more_than_the_burst_is_had_once_by_a_full_bucket_and_paid_for() {
         let (rate, start) = (Rate::new(10, 1), Instant::now());
         let mut bucket = Bucket::new(rate, start);
         assert!(bucket.take(rate, 25.0, start));
@@ -193,8 +197,8 @@ mod tests {
         assert!(bucket.take(rate, 1.0, start + Duration::from_millis(1_700)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn rates_of_sources_are_their_own_and_their_table_is_bounded() {
+    #[test]
+    fn rates_of_sources_are_their_own_and_their_table_is_bounded() {
         let (rates, now) = (SourceRates::new(Rate::new(1, 1)), Instant::now());
         assert!(rates.take(at(1), now) && !rates.take(at(1), now) && rates.take(at(2), now));
         for n in 3..=MAX_SOURCES as u32 {

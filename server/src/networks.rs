@@ -68,33 +68,33 @@ impl fmt::Display for Network {
 
 /// Addresses that are no host of the open internet, or that stand for another: where a relay would be a way in.
 const CLOSED: &[&str] = &[
-    "0.0.0.0/8",          // this network
-    "10.0.0.0/8",         // private
-    "100.64.0.0/10",      // behind a carrier's NAT
-    "127.0.0.0/8",        // loopback
-    "169.254.0.0/16",     // link-local, and where clouds answer with credentials
-    "172.16.0.0/12",      // private
-    "192.0.0.0/24",       // protocol assignments
-    "192.0.2.0/24",       // documentation
-    "192.88.99.0/24",     // 6to4 relays
-    "192.168.0.0/16",     // private
-    "198.18.0.0/15",      // benchmarks
-    "198.51.100.0/24",    // documentation
-    "203.0.113.0/24",     // documentation
-    "224.0.0.0/4",        // multicast
-    "240.0.0.0/4",        // reserved, and broadcast
-    "::/96",              // unspecified, loopback, IPv4-compatible
-    "64:ff9b::/96",       // NAT64: another way to every IPv4 address above
-    "64:ff9b:1::/48",     // NAT64, local
-    "100::/64",           // discarded
-    "2001::/32",          // Teredo: holds an IPv4 address
-    "2001:db8::/32",      // documentation
-    "2002::/16",          // 6to4: holds an IPv4 address
-    "fc00::/7",           // private
-    "fe80::/10",          // link-local
-    "fec0::/10",          // site-local
-    "ff00::/8",           // multicast
-    "168.63.129.16/32",   // a cloud's own, on a public address
+    "0.0.0.0/8",        // this network
+    "10.0.0.0/8",       // private
+    "100.64.0.0/10",    // behind a carrier's NAT
+    "127.0.0.0/8",      // loopback
+    "169.254.0.0/16",   // link-local, and where clouds answer with credentials
+    "172.16.0.0/12",    // private
+    "192.0.0.0/24",     // protocol assignments
+    "192.0.2.0/24",     // documentation
+    "192.88.99.0/24",   // 6to4 relays
+    "192.168.0.0/16",   // private
+    "198.18.0.0/15",    // benchmarks
+    "198.51.100.0/24",  // documentation
+    "203.0.113.0/24",   // documentation
+    "224.0.0.0/4",      // multicast
+    "240.0.0.0/4",      // reserved, and broadcast
+    "::/96",            // unspecified, loopback, IPv4-compatible
+    "64:ff9b::/96",     // NAT64: another way to every IPv4 address above
+    "64:ff9b:1::/48",   // NAT64, local
+    "100::/64",         // discarded
+    "2001::/32",        // Teredo: holds an IPv4 address
+    "2001:db8::/32",    // documentation
+    "2002::/16",        // 6to4: holds an IPv4 address
+    "fc00::/7",         // private
+    "fe80::/10",        // link-local
+    "fec0::/10",        // site-local
+    "ff00::/8",         // multicast
+    "168.63.129.16/32", // a cloud's own, on a public address
 ];
 
 /// Whom a relay may send to.
@@ -170,9 +170,26 @@ mod tests {
     fn nothing_but_the_open_internet_is_reached_unless_it_is_allowed() {
         let peers = Peers::new(&[], &["8.8.4.0/24".parse().expect("a network")]);
         for text in [
-            "127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.169.254", "100.100.0.1", "0.0.0.0",
-            "255.255.255.255", "224.0.0.1", "::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1",
-            "::7f00:1", "64:ff9b::7f00:1", "2002:7f00:1::", "168.63.129.16", "8.8.4.4",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.100.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::7f00:1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "168.63.129.16",
+            "8.8.4.4",
         ] {
             assert!(!peers.allows(ip(text)), "{text}");
         }

@@ -105,7 +105,9 @@ fn log_to_stderr(level: tracing::Level) {
     let ours = Targets::new()
         .with_default(LevelFilter::from_level(level).min(LevelFilter::INFO))
         .with_target("steamnetmsg_server", level)
-        .with_targets(["turn_server_proto", "turn_types", "stun_proto", "stun_types"].map(|name| (name, LevelFilter::OFF)));
+        .with_targets(
+            ["turn_server_proto", "turn_types", "stun_proto", "stun_types"].map(|name| (name, LevelFilter::OFF)),
+        );
     let writer = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())

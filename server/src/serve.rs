@@ -5,12 +5,14 @@ use crate::limits::Places;
 use crate::networks::Network;
 use axum::Router;
 use axum::body::Body;
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,7 +86,8 @@ pub async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Servi
                 continue;
             }
         };
-        let places = if serving.proxies.iter().any(|proxy| proxy.contains(peer.ip())) { &elsewhere } else { &serving.places };
+        let places =
+            if serving.proxies.iter().any(|proxy| proxy.contains(peer.ip())) { &elsewhere } else { &serving.places };
         let Ok(place) = places.take(peer.ip()) else {
             debug!(%peer, "too many connections");
             continue;
@@ -115,12 +118,19 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer
     let site = TowerToHyperService::new(serving.router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(accepted.clone());
-        site.call(request.map(Body::new))
+        let answer = site.call(request.map(Body::new));
+        async move {
+            let mut answer = answer.await?;
+            // One question a connection, and no idle ones: there is a place for each, and they are counted.
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        .keep_alive(false)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

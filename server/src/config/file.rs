@@ -189,8 +189,9 @@ impl Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
         let text = String::deserialize(from)?;
-        let span = humantime::parse_duration(&text)
-            .map_err(|_| de::Error::custom(format!("{text:?} is no span of time; one is written \"90s\" or \"24h\"")))?;
+        let span = humantime::parse_duration(&text).map_err(|_| {
+            de::Error::custom(format!("{text:?} is no span of time; one is written \"90s\" or \"24h\""))
+        })?;
         Ok(Span(span))
     }
 }
@@ -220,6 +221,7 @@ fn public_keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PublicKey>, D::
 
 fn level<'de, D: Deserializer<'de>>(from: D) -> Result<Option<tracing::Level>, D::Error> {
     let text = String::deserialize(from)?;
-    let level = text.parse().map_err(|_| de::Error::custom(format!("{text:?} is no level: error, warn, info, debug")))?;
+    let level =
+        text.parse().map_err(|_| de::Error::custom(format!("{text:?} is no level: error, warn, info, debug")))?;
     Ok(Some(level))
 }

@@ -180,7 +180,9 @@ fn listen(args: &Args, file: &File, dev: bool) -> Result<Vec<SocketAddr>, Proble
     }
     if let Some(port) = args.port {
         if listen.len() > 1 && port != 0 {
-            return problem("--port says one port, and there are several addresses to listen on: name them with --listen");
+            return problem(
+                "--port says one port, and there are several addresses to listen on: name them with --listen",
+            );
         }
         listen.iter_mut().for_each(|address| address.set_port(port));
     }
@@ -274,7 +276,9 @@ fn check_limits(file: &File) -> Result<(), Problem> {
         ("turn.answers_per_second_per_source", file.turn.answers_per_second_per_source),
     ];
     if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
-        return problem(format!("{key} is 0, and then nothing would work; to switch TURN off, say turn.enabled = false"));
+        return problem(format!(
+            "{key} is 0, and then nothing would work; to switch TURN off, say turn.enabled = false"
+        ));
     }
     let spans = [
         ("rendezvous.login_time", rendezvous.login_time),
@@ -289,7 +293,9 @@ fn check_limits(file: &File) -> Result<(), Problem> {
         return problem(format!("{key} must be from 100 ms to 366 days"));
     }
     if rendezvous.silence <= rendezvous.ping_every {
-        return problem("rendezvous.silence must be longer than rendezvous.ping_every, or every client would be closed");
+        return problem(
+            "rendezvous.silence must be longer than rendezvous.ping_every, or every client would be closed",
+        );
     }
     Ok(())
 }
@@ -309,7 +315,9 @@ fn turn(args: &Args, file: &File, folder: &Path, http: &[SocketAddr], has_tls: b
         && dev
         && let Some(open) = listen.iter().find(|address| !address.ip().is_loopback())
     {
-        return problem(format!("--dev relays for whoever comes, so turn.listen must be on loopback, and {open} is not"));
+        return problem(format!(
+            "--dev relays for whoever comes, so turn.listen must be on loopback, and {open} is not"
+        ));
     }
     if !from.tls_listen.is_empty() && !has_tls {
         return problem("turn.tls_listen needs [tls] with certificate and key");
@@ -368,7 +376,9 @@ fn relay_addresses(from: &file::Turn, listen: &[SocketAddr]) -> Result<Vec<Relay
             return problem(format!("turn.relay_addresses: nothing can be sent to {public}"));
         }
         if addresses.iter().any(|other| other.public.is_ipv4() == public.is_ipv4()) {
-            return problem("turn.relay_addresses has two of one family, and peers are told one IPv4 and one IPv6 at most");
+            return problem(
+                "turn.relay_addresses has two of one family, and peers are told one IPv4 and one IPv6 at most",
+            );
         }
         add(*public, &mut addresses);
     }

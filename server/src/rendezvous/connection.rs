@@ -185,7 +185,8 @@ impl Client {
             counters.signals_too_fast.increment(1);
             if rates.slow_said.is_none_or(|said| now >= said + SLOW_EVERY) {
                 rates.slow_said = Some(now);
-                self.say(&FromServer::Slow { text: "signals come faster than they may, and some were dropped" }).await?;
+                self.say(&FromServer::Slow { text: "signals come faster than they may, and some were dropped" })
+                    .await?;
             }
             return Ok(());
         }

@@ -52,9 +52,8 @@ pub fn check(settings: &Settings, login: &Login, nonce: &[u8; 32], host: &str, n
         return refused("anybody can sign for that identity key");
     }
     let key = UnparsedPublicKey::new(&ED25519, identity);
-    let signed_for = |host: &str| {
-        key.verify(&signed_by_login(nonce, app, steam_id, &identity, host), &login.signature).is_ok()
-    };
+    let signed_for =
+        |host: &str| key.verify(&signed_by_login(nonce, app, steam_id, &identity, host), &login.signature).is_ok();
     let signed = match &settings.hosts {
         Some(hosts) => hosts.iter().any(|host| signed_for(host)),
         None => signed_for(host),
@@ -106,7 +105,8 @@ fn certified(settings: &Settings, user: User, now: u64, otherwise: Option<u64>) 
         return User { certificate: None, expires: otherwise, ..user };
     };
     let expires_at = now + settings.certificate_lifetime.as_secs();
-    let claims = Claims { app: user.app, steam_id: user.steam_id, identity_key: user.identity, issued_at: now, expires_at };
+    let claims =
+        Claims { app: user.app, steam_id: user.steam_id, identity_key: user.identity, issued_at: now, expires_at };
     User { certificate: Some(authority.issue(&claims)), expires: Some(expires_at), ..user }
 }
 
@@ -115,7 +115,10 @@ fn check_certificate(settings: &Settings, user: User, text: &str, now: u64) -> R
     let certificate = Certificate::decode(&bytes).or_else(|why| refused(format!("no certificate: {why}")))?;
     let said = &certificate.claims;
     if !settings.authorities.iter().any(|authority| certificate.verify(authority).is_ok()) {
-        return refused(format!("no authority trusted here signed the certificate (it names {})", certificate.authority));
+        return refused(format!(
+            "no authority trusted here signed the certificate (it names {})",
+            certificate.authority
+        ));
     }
     if (said.app, said.steam_id, said.identity_key) != (user.app, user.steam_id, user.identity) {
         return refused("the certificate is about somebody else");

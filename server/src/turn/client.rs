@@ -8,6 +8,7 @@ use super::Relay;
 use super::door::Admitted;
 use super::ports::Lease;
 use super::quota::Share;
+use socket2::SockRef;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,7 +113,13 @@ enum Out {
 
 impl Client {
     /// One that was let in, and has nothing yet; `None` if the machine is not as it should be.
-    pub fn new(relay: &Relay, key: ClientKey, outlet: Outlet, admitted: &Admitted, share: Share) -> Option<Arc<Client>> {
+    pub fn new(
+        relay: &Relay,
+        key: ClientKey,
+        outlet: Outlet,
+        admitted: &Admitted,
+        share: Share,
+    ) -> Option<Arc<Client>> {
         let mut machine = TurnServer::new(TransportType::Udp, key.listen, relay.door.realm().to_owned());
         machine.set_nonce_expiry_duration(NONCE_LIFE);
         machine.add_user(admitted.username.clone(), relay.door.password(&admitted.username));
@@ -222,7 +229,11 @@ impl Client {
         for _ in 0..MAX_STEPS {
             match state.machine.poll(now) {
                 TurnServerPollRet::AllocateSocket {
-                    transport, listen_addr, client_addr, allocation_transport, family,
+                    transport,
+                    listen_addr,
+                    client_addr,
+                    allocation_transport,
+                    family,
                 } => {
                     let address = self.allocate(relay, state, allocation_transport, family);
                     state.machine.allocated_socket(
@@ -295,14 +306,7 @@ impl Client {
     }
 
     /// Out of a relayed address, or straight across to a neighbour's: such a datagram would come back to this machine.
-    fn send_to_peer(
-        &self,
-        relay: &Relay,
-        socket: Option<&UdpSocket>,
-        from: SocketAddr,
-        to: SocketAddr,
-        data: &[u8],
-    ) {
+    fn send_to_peer(&self, relay: &Relay, socket: Option<&UdpSocket>, from: SocketAddr, to: SocketAddr, data: &[u8]) {
         if !self.share.spend(data.len(), Instant::now()) {
             relay.counters.turn_too_fast.increment(1);
             return;
@@ -319,7 +323,7 @@ impl Client {
         }
         // A full socket is a full network: the datagram is lost, as they are.
         if let Some(socket) = socket
-            && socket.try_send_to(data, to).is_ok()
+            && send_now(socket, data, to)
         {
             relay.counters.turn_datagrams.increment(1);
             relay.counters.turn_bytes.increment(data.len() as u64);
@@ -342,7 +346,7 @@ impl Outlet {
         match self {
             Outlet::Udp(socket, to) => {
                 // As above: a full socket loses it.
-                let _ = socket.try_send_to(&bytes, *to);
+                send_now(socket, &bytes, *to);
             }
             Outlet::Stream(queue) => {
                 // On a stream every item begins at a multiple of four (RFC 8656, section 12.5).
@@ -353,6 +357,12 @@ impl Outlet {
             }
         }
     }
+}
+
+/// Sends at once or not at all. Not through the runtime: to that a socket is full until it has been told otherwise, which
+/// would lose the first datagram of every allocation.
+fn send_now(socket: &UdpSocket, data: &[u8], to: SocketAddr) -> bool {
+    SockRef::from(socket).send_to(data, &to.into()).is_ok()
 }
 
 /// Reads what peers send to a relayed address, as long as its client is there.

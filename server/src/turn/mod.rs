@@ -124,13 +124,7 @@ impl Relay {
         }
     }
 
-    fn handle_request(
-        &self,
-        key: ClientKey,
-        outlet: &Outlet,
-        request: &Message<'_>,
-        client: Option<Arc<Client>>,
-    ) {
+    fn handle_request(&self, key: ClientKey, outlet: &Outlet, request: &Message<'_>, client: Option<Arc<Client>>) {
         let known = client.as_ref().map(|client| client.username.as_str());
         let admitted = match self.door.admit(request, key.from, known, clock::now()) {
             Ok(admitted) => admitted,

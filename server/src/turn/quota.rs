@@ -92,8 +92,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[tokio::test(start_paused = true)]
-    async fn allocations_are_counted_by_user_and_in_all_and_given_back() {
+    #[test]
+    fn allocations_are_counted_by_user_and_in_all_and_given_back() {
         let (quotas, now) = (Quotas::new(3, 2, 1_000), Instant::now());
         let held = ["a", "a"].map(|user| quotas.take(user, now).expect("a share"));
         assert_eq!(quotas.take("a", now).err(), Some(Exhausted::User));
@@ -105,8 +105,8 @@ mod tests {
         assert_eq!(quotas.users.lock().map(|users| (users.all, users.users.len())).ok(), Some((0, 0)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn all_allocations_of_a_user_draw_on_one_rate() {
+    #[test]
+    fn all_allocations_of_a_user_draw_on_one_rate() {
         let (quotas, now) = (Quotas::new(9, 9, 1_000), Instant::now());
         let (one, two) = (quotas.take("a", now).expect("a share"), quotas.take("a", now).expect("a share"));
         let other = quotas.take("b", now).expect("a share");

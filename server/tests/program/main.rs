@@ -1,0 +1,10 @@
+//! The program from outside: the real binary on 127.0.0.1, and clients that were written from the documents.
+
+mod config;
+mod http;
+mod kit;
+mod logins;
+mod relaying;
+mod signals;
+mod strangers;
+mod stun;
