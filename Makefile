@@ -49,7 +49,7 @@ demo: ## certified users: two chats and a file over a bad line, in the terminal
 	@tools/ensure.sh cargo cc pkg-config
 	@echo "building; the first time takes a few minutes"
 	@$(CHECK) "the library and the examples are built" $(MAKE) examples
-	@tools/demo.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg
+	@tools/demo.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg $(STAGE)/bin/steamnetmsg-server
 
 # The libraries measured beside ours (GameNetworkingSockets takes minutes to build): `make bench PEERS=quinn`, `PEERS=`.
 PEERS   ?= quinn enet gns

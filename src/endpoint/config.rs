@@ -518,6 +518,7 @@ pub const KEYS: &[Key] = &[
     key(48, "RECV_BUFFER_MESSAGES", PerPeer, int(1_000, 1, 1_000_000, S(|s, v| s.recv_buffer_messages = v as u32)), "messages a session; each costs memory even when empty"),
     key(49, "RECV_MAX_MESSAGE_SIZE", PerPeer, int(524_288, 1, 524_288, S(|s, v| s.recv_max_message_size = v as u32)), "bytes; no message is larger than 524288"),
     key(52, "IP_LOCALHOST_ALLOW_WITHOUT_AUTH", PerPeer, int(1, 0, 2, S(|s, v| s.localhost_allow_without_auth = Some(v != 0))), "0 no, 1 or 2 yes"),
+    key(104, "P2P_TRANSPORT_ICE_ENABLE", PerPeer, int(0x7fff_ffff, 1, 0x7fff_ffff, S(|s, v| s.transports = v as i32)), "bits: 1 relay, 2 private, 4 public addresses"),
     key(10_008, "SESSION_IDLE_TIMEOUT", PerPeer, int(180_000, 1, DAY_MS, S(|s, v| s.session_idle_timeout = ms(v))), TIMEOUT),
     key(10_012, "EARLY_UNRELIABLE", PerPeer, int(0, 0, 1, S(|s, v| s.early_unreliable = v != 0)), BOOL),
     key(10_017, "CLOSE_FLUSH", PerPeer, int(0, 0, 60_000, S(|s, v| s.close_flush = ms(v))), "milliseconds; a closed session may linger a minute at most"),
@@ -540,7 +541,6 @@ pub const KEYS: &[Key] = &[
     key(10_018, "SIGNALING_CA", Live, words(4_096, |c, text| { text.clone_into(&mut c.signaling_ca); Ok(()) }), "the path of a file"),
 
     key(103, "P2P_STUN_SERVER_LIST", Later, absent(Value::String(""), STUN), NONE),
-    key(104, "P2P_TRANSPORT_ICE_ENABLE", Later, absent(Value::Int(0x7fff_ffff), "choice of transports"), NONE),
     key(10_007, "LAN_DISCOVERY", Later, absent(Value::Int(0), "LAN discovery"), NONE),
 ];
 

@@ -170,10 +170,11 @@ impl Endpoint {
         let addresses = book.get(&peer).into_iter().flatten().map(|address| Route::Direct(*address));
         let known: Vec<Route> = addresses
             .filter(|route| policy.admits(*route))
-            .chain(signals.may_reach().then_some(Route::Signal(peer)))
+            .chain(signals.is_online().then_some(Route::Signal(peer)))
             .collect();
         let mut allowed = known.iter().filter(|route| local.trust.may_dial(&settings, **route)).peekable();
-        if allowed.peek().is_none() && !known.is_empty() {
+        // Whom to trust may yet be learned where signals are carried.
+        if allowed.peek().is_none() && !known.is_empty() && !signals.is_awaited() {
             session.fail(now, Cause::AuthRequiredHere, NOT_ADMITTED);
             return;
         }

@@ -129,8 +129,9 @@ pub const SNM_CONFIG_POLL_GROUP: i32 = 10_010;
 pub const SNM_CONFIG_MAX_PENDING_REQUESTS: i32 = 10_011;
 /// STUN servers. String, default "". Not in this version: only the default is accepted.
 pub const SNM_CONFIG_P2P_STUN_SERVER_LIST: i32 = 103;
-/// Which transports a session may use. Int, default 0x7fffffff. Not in this version: only the default is
-/// accepted.
+/// Which ways a session may take, added up: 1 relays, 2 private and loopback addresses, 4 public addresses. So 1 is
+/// relay only (the peer never sees an address of ours), 2 LAN only, 6 direct only, 7 or more relay first and direct as
+/// soon as it is proven. Int, 1 to 2147483647, default 2147483647 (bits: 1 relay, 2 private, 4 public addresses). Live and per peer.
 pub const SNM_CONFIG_P2P_TRANSPORT_ICE_ENABLE: i32 = 104;
 /// Relays, comma separated, eight at most: "turn:host:3478?transport=udp", "turn:host:3478?transport=tcp",
 /// "turns:host:5349" (TLS) or "host:3478". Beside those the signaling server names. String, default "" (eight relays at

@@ -67,9 +67,9 @@ impl Session {
     }
 
     /// Somebody carries signals again, or nobody any more.
-    pub fn handle_carrier(&mut self, online: bool) {
+    pub fn handle_carrier(&mut self, online: bool, awaited: bool) {
         if let State::Opening(opening) = &mut self.state {
-            opening.handle_carrier(online);
+            opening.handle_carrier(online, awaited);
         }
     }
 
