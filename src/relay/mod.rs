@@ -543,6 +543,3 @@ impl Relay {
         all.into_iter().flatten().min().map(|at| Deadline::new(at, Why::Relay))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,7 @@
 mod app;
 mod sim;
 mod traffic;
+mod turn;
 
 mod anew;
 mod bounds;
@@ -29,6 +30,7 @@ mod nagle;
 mod ourselves;
 mod paper;
 mod quick;
+mod relaying;
 mod requests;
 mod signals;
 mod strangers;

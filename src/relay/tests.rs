@@ -1,1 +1,0 @@
-//! Tests of the room as a whole, without a server: what forgers, garbage and time can do.
