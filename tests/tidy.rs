@@ -385,7 +385,6 @@ fn unsafe_code_is_in_the_door_alone() {
 fn one_file_reads_the_clock() {
     assert_none(clocks(&sources()));
     assert_none(clocks(&benches()));
-    assert_none(clocks(&server()));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use steamnetmsg_tool::clock;
 use steamnetmsg_tool::keys::PublicKey;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, info};
+use tracing::debug;
 
 /// He does not speak the protocol.
 const BAD_PROTOCOL: i32 = 4_006;
@@ -63,10 +63,10 @@ pub async fn run(rendezvous: Arc<Rendezvous>, socket: WebSocket, admission: Admi
             if taken_over {
                 counters.replaced.increment(1);
             }
-            info!(steam_id = user.steam_id.0, app = user.app.0, %source, "in");
+            debug!(steam_id = user.steam_id.0, app = user.app.0, %source, "in");
             let (steam_id, app) = (user.steam_id.0, user.app.0);
             let end = client.serve(user, source, &seat, &mut closing).await;
-            info!(steam_id, app, ?end, "out");
+            debug!(steam_id, app, ?end, "out");
             end
         }
         Err(end) => {

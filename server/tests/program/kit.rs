@@ -143,8 +143,10 @@ impl Server {
 
     /// A signal of the system, by its name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill").success());
+        // The shell's own: not every system has a program of that name.
+        let line = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &line]).status();
+        assert!(sent.expect("a shell").success());
     }
 
     /// Waits for its end: its exit code, and all it said to people.
@@ -169,8 +171,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let ended = self.child.try_wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let said = self.stderr.take().and_then(|said| said.join().ok()).unwrap_or_default();
+            eprintln!("the server had ended: {ended:?}; it said:\n{said}");
+        }
     }
 }
 

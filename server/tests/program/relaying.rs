@@ -298,6 +298,42 @@ fn what_is_not_served_is_refused_or_passed_over() {
     assert_eq!(code(&turn.ask(CREATE_PERMISSION, &[&foreign])), Some(437));
 }
 
+#[test]
+fn whatever_comes_in_nothing_breaks() {
+    let server = relaying("answers_per_second_per_source = 100000");
+    let mut turn = Turn::of(udp(&server), &server, 7);
+    turn.allocate();
+    let transport = RequestedTransport::new(RequestedTransport::UDP);
+    let seeds = [
+        plain(BINDING, &[]),
+        turn.signed(ALLOCATE, &[&transport]),
+        turn.signed(REFRESH, &[&Lifetime::new(600)]),
+        vec![0x40, 1, 0, 4, 1, 2, 3, 4],
+    ];
+    // The same every time: xorshift.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    for _ in 0..5_000 {
+        let mut bytes = seeds[draw(seeds.len())].clone();
+        for _ in 0..=draw(4) {
+            let at = draw(bytes.len());
+            bytes[at] = draw(256) as u8;
+        }
+        bytes.truncate(1 + draw(bytes.len()));
+        Line::send(&mut turn.line, &bytes);
+        while draw(8) == 0 && turn.line.receive(Duration::from_millis(1)).is_some() {}
+    }
+    while turn.line.receive(Duration::from_millis(200)).is_some() {}
+    assert_eq!(turn.refresh(600), None, "the allocation is still his");
+    assert!(server.metric("snm_turn_dropped_total{reason=\"garbage\"}") > 100.0);
+    assert_eq!(server.metric("snm_turn_dropped_total{reason=\"fault\"}"), 0.0);
+}
+
 /// The library that games' clients use: what it makes of our challenge, answers and data is what counts in the end.
 #[test]
 fn a_client_by_library_allocates_permits_and_relays() {
