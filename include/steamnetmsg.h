@@ -466,9 +466,9 @@ struct snm_connection_info {
   int64_t user_data;
   /** Always 0. */
   uint32_t listen_socket;
-  /** Always 0. */
+  /** The point of presence of the peer's relay, up to four letters as in Steam's API; 0 without one. */
   uint32_t remote_pop;
-  /** Always 0. */
+  /** The same of our relay. */
   uint32_t pop_relay;
   /** Why it ended: one of SNM_END_, 0 while alive. */
   int32_t end_reason;

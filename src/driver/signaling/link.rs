@@ -279,6 +279,9 @@ fn goodbye(frame: Option<&CloseFrame>) -> String {
 fn describe(error: &Error) -> String {
     match error {
         Error::Io(error) => tls::describe(error),
+        Error::Http(response) if matches!(response.status().as_u16(), 429 | 503) => {
+            format!("the signaling server is full for now (HTTP status {})", response.status().as_u16())
+        }
         Error::Http(response) => format!(
             "the server answered with HTTP status {} instead of a WebSocket; is SIGNALING_URL right?",
             response.status().as_u16()

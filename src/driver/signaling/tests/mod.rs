@@ -249,7 +249,8 @@ fn a_frame_beyond_the_limit_ends_the_connection() {
 fn what_is_no_signaling_server_is_told_apart() {
     type Answer = fn(&mut std::net::TcpStream);
     use std::io::{Read, Write};
-    let answers: [(Answer, &str); 4] = [
+    let answers: [(Answer, &str); 5] = [
+        (|stream| drop(stream.write_all(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 9\r\n\r\n")), "full for now"),
         (|stream| drop(stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")), "HTTP status 404"),
         (|stream| drop(stream.write_all(b"SSH-2.0-OpenSSH\r\n\r\n")), "no WebSocket"),
         (|_| {}, "closed the connection"),
