@@ -370,6 +370,7 @@ impl Relay {
             }
             (State::Allocating, Ask::Refresh { .. }) if code == 437 => self.ask_to_allocate(now),
             (State::Allocating, Ask::Refresh { .. }) => self.fail(now, explain::held_by_another(&self.server, code)),
+            (State::Allocating, _) if code == 441 => self.fail(now, explain::held_by_another(&self.server, code)),
             (State::Allocating, _) => self.fail(now, text),
             (State::Allocated { .. }, Ask::Bind { peer, .. }) if code != 437 => self.peers.refused(now, peer),
             (State::Allocated { .. }, _) => self.lose(now, text),
@@ -435,6 +436,15 @@ impl Relay {
         if lived < YOUNG {
             return self.fail(now, text);
         }
+        self.start_over(now, text);
+    }
+
+    /// It does not answer, which takes its time anyhow: the next attempt begins at once.
+    fn fell_silent(&mut self, now: Instant) {
+        self.start_over(now, explain::silence(&self.server));
+    }
+
+    fn start_over(&mut self, now: Instant, text: String) {
         self.trouble = Some(text);
         self.stream.close();
         self.peers.begin_anew(now);
@@ -497,7 +507,7 @@ impl Relay {
                 self.fail(now, explain::no_answer(&self.server, self.stream.is_open()));
             }
             State::Failed { retry_at, .. } if *retry_at <= now => self.begin(now),
-            State::Allocated { .. } if self.lives_until <= now => self.lose(now, explain::silence(&self.server)),
+            State::Allocated { .. } if self.lives_until <= now => self.fell_silent(now),
             _ => {}
         }
         while let Some(request) = self.requests.take_given_up(now) {
@@ -505,7 +515,7 @@ impl Relay {
                 Ask::Bind { peer, .. } => self.peers.unanswered(now, peer),
                 // It spoke since: the answers were lost.
                 Ask::Refresh { .. } if self.heard_at > request.asked_at() => self.refresh_at = now + SILENCE.0,
-                _ if self.is_allocated() => self.lose(now, explain::silence(&self.server)),
+                _ if self.is_allocated() => self.fell_silent(now),
                 _ => {}
             }
         }

@@ -75,7 +75,7 @@ pub struct Peers {
     next_number: u16,
     held: VecDeque<(SocketAddr, Vec<u8>)>,
     held_dropped: u64,
-    /// Nothing is to be asked before then. May be too early, never too late.
+    /// Nothing is to be asked or forgotten before then. May be too early, never too late.
     ask_from: Option<Instant>,
 }
 
@@ -208,7 +208,8 @@ impl Peers {
             return Some((peer, known.channel));
         }
         self.forget_the_old(now);
-        self.ask_from = self.table.values().filter_map(|p| p.ask_at).min();
+        let shut = |p: &Peer| (p.door == Door::Shut).then_some(p.reserved_until);
+        self.ask_from = self.table.values().filter_map(|p| p.ask_at.or_else(|| shut(p))).min();
         None
     }
 
@@ -223,7 +224,7 @@ impl Peers {
         });
     }
 
-    /// When [`Peers::poll_ask`] has something; `None` for never.
+    /// When [`Peers::poll_ask`] has something to ask or forget; `None` for never.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.ask_from
     }

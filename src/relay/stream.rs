@@ -23,7 +23,7 @@ pub enum StreamNeed {
     Close,
 }
 
-/// What became of the stream. Does nothing for a relay over UDP, but for holding nothing.
+/// What became of the stream; idle in a relay over UDP.
 #[derive(Debug, Default)]
 pub struct Stream {
     wanted: bool,
@@ -96,7 +96,6 @@ impl Relay {
 
     /// The next datagram of a peer that the bytes of the stream hold; `None` if there is none for now.
     /// An error is a message that was dropped; there may be more after it.
-    #[expect(clippy::type_complexity, reason = "one step of an iterator that lends")]
     pub fn poll_inner(&mut self, now: Instant) -> Option<Result<(SocketAddr, &mut [u8]), Dropped>> {
         loop {
             let place = match self.stream.reassembly.next() {

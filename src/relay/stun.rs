@@ -3,6 +3,7 @@
 //! The codec is `stun-types`; here is what of it a client needs. Transaction ids are handed in.
 //! Reading is total: what is missing or misshapen is `None`.
 
+use super::framing::MAX_DATAGRAM;
 use super::login::Login;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -121,6 +122,9 @@ pub fn request(ask: Ask, id: u128, login: &Login) -> Option<Vec<u8>> {
 
 /// What `bytes` says to a client; `None` if it is nothing that one would hear.
 pub fn read(bytes: &[u8]) -> Option<Arrival<'_>> {
+    if bytes.len() > MAX_DATAGRAM {
+        return None; // on a stream; the codec counts lengths in 16 bits
+    }
     let message = Message::from_bytes(bytes).ok()?;
     match (message.class(), message.method()) {
         (MessageClass::Success | MessageClass::Error, ALLOCATE | REFRESH | CHANNEL_BIND) => {
@@ -162,4 +166,81 @@ fn challenge(message: &Message<'_>) -> Option<Challenge> {
 fn address(message: &Message<'_>, kind: AttributeType) -> Option<SocketAddr> {
     let raw = message.raw_attribute(kind)?;
     Some(XorSocketAddr::from_raw(&raw).ok()?.addr(message.transaction_id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A login that has been challenged.
+    fn login() -> Login {
+        let mut login = Login::new("alice", "secret");
+        login.challenge(Challenge { realm: "here".into(), nonce: "once".into() });
+        login
+    }
+
+    /// Everything one does with what came.
+    fn hear(bytes: &[u8]) -> Option<Answer> {
+        match read(bytes)? {
+            Arrival::Answer(_, message) => {
+                login().verify(&message);
+                Some(answer(&message))
+            }
+            Arrival::Data(_, place) => {
+                assert!(place.end <= bytes.len());
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_those_of_the_standard() {
+        let bytes = request(Ask::Allocate { ipv6: true }, 7, &Login::new("alice", "secret")).expect("it fits");
+        assert_eq!(bytes[..8], [0, 3, 0, 16, 0x21, 0x12, 0xa4, 0x42]);
+        assert_eq!(bytes[20..], [0, 0x19, 0, 4, 17, 0, 0, 0, 0, 0x17, 0, 4, 2, 0, 0, 0]);
+        let bind = Ask::Bind { peer: SocketAddr::from(([192, 0, 2, 1], 0x1234)), channel: 0x4001 };
+        let bytes = request(bind, 7, &Login::new("alice", "secret")).expect("it fits");
+        assert_eq!(bytes[20..28], [0, 0x0c, 0, 4, 0x40, 1, 0, 0]);
+        assert_eq!(bytes[28..], [0, 0x12, 0, 8, 0, 1, 0x33, 0x26, 192 ^ 0x21, 0x12, 2 ^ 0xa4, 1 ^ 0x42]);
+    }
+
+    #[test]
+    fn what_is_too_long_for_stun_is_no_request() {
+        assert_eq!(request(Ask::Refresh { lifetime: 1 }, 7, &Login::new(&"x".repeat(600), "secret")), None);
+    }
+
+    #[test]
+    fn a_message_longer_than_any_datagram_is_none() {
+        let mut bytes = request(Ask::Refresh { lifetime: 1 }, 7, &login()).expect("it fits");
+        bytes[..2].copy_from_slice(&[1, 4]);
+        assert!(hear(&bytes).is_some());
+        bytes.resize(MAX_DATAGRAM + 1, 0);
+        assert!(hear(&bytes).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_attributes_make_reading_panic(
+            kind in prop::sample::select(vec![0x0103_u16, 0x0113, 0x0104, 0x0114, 0x0109, 0x0119, 0x0017]),
+            attributes in prop::collection::vec((
+                prop::sample::select(vec![6_u16, 8, 9, 0x0c, 0x0d, 0x12, 0x13, 0x14, 0x15, 0x16, 0x1c, 0x20, 0x8028]),
+                prop::collection::vec(any::<u8>(), 0..40),
+                -3_i32..3,
+            ), 0..8),
+        ) {
+            let mut bytes = vec![0; 20];
+            for (kind, value, lie) in &attributes {
+                bytes.extend_from_slice(&kind.to_be_bytes());
+                bytes.extend_from_slice(&((value.len() as i32 + lie).max(0) as u16).to_be_bytes());
+                bytes.extend_from_slice(value);
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+            }
+            let length = (bytes.len() - 20) as u16;
+            bytes[..2].copy_from_slice(&kind.to_be_bytes());
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            bytes[4..8].copy_from_slice(&[0x21, 0x12, 0xa4, 0x42]);
+            hear(&bytes);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Relays by themselves: bare clients and TURN servers on a wire that loses nothing unless told to.
 
+use crate::sim::{Node, World};
 use crate::turn::{Parcel, Turn};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +28,8 @@ struct Client {
     drops: Vec<Dropped>,
     /// Everything it sent to its server, in order.
     sent: Vec<(Instant, Vec<u8>)>,
+    /// Everything that came, in order.
+    heard: Vec<Vec<u8>>,
 }
 
 /// Clients and servers, and what is under way between them.
@@ -66,7 +69,14 @@ impl Net {
         };
         let random = Random::from_seed([self.clients.len() as u8; 32]);
         let relay = Relay::new(self.now, server, random);
-        self.clients.push(Client { relay, address: local, got: Vec::new(), drops: Vec::new(), sent: Vec::new() });
+        self.clients.push(Client {
+            relay,
+            address: local,
+            got: Vec::new(),
+            drops: Vec::new(),
+            sent: Vec::new(),
+            heard: Vec::new(),
+        });
         self.clients.len() - 1
     }
 
@@ -151,10 +161,13 @@ impl Net {
     fn deliver(&mut self, (from, to, bytes): Parcel) {
         let (now, piece) = (self.now, self.piece);
         if let Some(turn) = self.turn_at(to) {
-            turn.handle(now, from, to, &bytes);
-            return;
+            if turn.is_for_streams() && turn.address() == to {
+                return bytes.chunks(piece).for_each(|piece| turn.handle(now, from, to, piece));
+            }
+            return turn.handle(now, from, to, &bytes);
         }
         let Some(client) = self.clients.iter_mut().find(|client| client.address == to) else { return };
+        client.heard.push(bytes.clone());
         if client.relay.server().transport == Transport::Udp {
             match client.relay.handle_datagram(now, &bytes) {
                 Ok(Some(inner)) => client.got.push((inner.peer, bytes[inner.data].to_vec())),
@@ -544,11 +557,37 @@ fn lost_answers_are_asked_for_again() {
     assert!(net.is_allocated(0));
     net.run(seconds(20));
     net.deaf = true;
-    net.run(seconds(20));
+    net.run(seconds(30));
     assert!(!net.is_allocated(0));
     net.deaf = false;
     net.run(seconds(20));
     assert!(net.is_allocated(0), "the place that the server kept for us is no obstacle: {:?}", net.relay(0).state());
+}
+
+#[test]
+fn an_answer_that_is_not_signed_by_the_server_neither_prolongs_nor_ends_an_allocation() {
+    let mut net = two(Transport::Udp);
+    net.run(seconds(3));
+    let now = net.now;
+    net.relay(0).check(now);
+    net.settle();
+    let (_, question) = net.clients[0].sent.last().expect("it asks").clone();
+    let mut refusal = vec![0x01, 0x14, 0, 8]; // a Refresh is refused
+    refusal.extend_from_slice(&question[4..20]); // magic cookie, transaction id
+    refusal.extend_from_slice(&[0, 9, 0, 4, 0, 0, 4, 37]); // error code 437
+    assert_eq!(net.relay(0).handle_datagram(now, &refusal), Err(Dropped::BadSeal));
+    net.run(LAG + millis(1));
+    let address = net.clients[0].address;
+    let answer = net.wire.values().flatten().find(|(_, to, _)| *to == address).expect("under way").2.clone();
+    // The length, bits 16 to 31, is not signed: it says nothing that the rest does not (RFC 8489 section 14.5).
+    for bit in (0..answer.len() * 8).filter(|bit| !(16..32).contains(bit)) {
+        let mut damaged = answer.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(net.relay(0).handle_datagram(now, &damaged).is_err(), "bit {bit}");
+    }
+    assert!(net.is_allocated(0));
+    assert_eq!(net.relay(0).handle_datagram(now, &answer), Ok(None));
+    assert_eq!(net.relay(0).handle_datagram(now, &answer), Err(Dropped::Stale), "and never again");
 }
 
 #[test]
@@ -562,21 +601,68 @@ fn the_same_seed_asks_with_the_same_bytes() {
     assert_eq!(first(), first());
 }
 
-/// A client that is allocated and bound, and the answers that it got on the way.
+/// Lets a bare relay talk through the world for a while, from the address of an endpoint there.
+fn run_in(world: &mut World, relay: &mut Relay, home: Node, span: Duration) -> Vec<(SocketAddr, Vec<u8>)> {
+    let end = world.now() + span;
+    let mut got = Vec::new();
+    while world.now() < end {
+        relay.handle_timeout(world.now());
+        let mut out = Vec::new();
+        while relay.poll_transmit(world.now(), &mut out) {
+            world.post(home, relay.server().address, &out);
+            out.clear();
+        }
+        world.run(millis(5));
+        for said in world.take_overheard() {
+            if let (true, Ok(Some(inner))) = (said.from != home, relay.handle_datagram(world.now(), &said.bytes)) {
+                got.push((inner.peer, said.bytes[inner.data].to_vec()));
+            }
+        }
+    }
+    got
+}
+
+#[test]
+fn a_turn_server_is_a_node_of_the_world_with_links_a_death_and_a_restart() {
+    let mut world = World::new(1);
+    let (home, away, node) = (world.add(1), world.add(2), world.add_turn("alice", "secret"));
+    world.listen();
+    let address = world.turn(node).address();
+    let server = RelayServer {
+        name: "turn".into(),
+        address,
+        transport: Transport::Udp,
+        username: "alice".into(),
+        password: "secret".into(),
+        pop: 0,
+    };
+    let mut relay = Relay::new(world.now(), server, Random::from_seed([1; 32]));
+    run_in(&mut world, &mut relay, home, seconds(1));
+    let State::Allocated { relayed, .. } = *relay.state() else { panic!("{:?}", relay.state()) };
+    assert!(world.turn(node).owns(relayed));
+    let peer = world.address(away);
+    assert!(relay.permit(world.now(), peer));
+    run_in(&mut world, &mut relay, home, seconds(1));
+    world.post(away, relayed, b"over the relay");
+    assert_eq!(run_in(&mut world, &mut relay, home, seconds(1)), [(peer, b"over the relay".to_vec())]);
+
+    world.cut(home, node);
+    run_in(&mut world, &mut relay, home, seconds(9));
+    assert!(!matches!(relay.state(), State::Allocated { .. }));
+    world.heal(home, node);
+    world.turn(node).restart();
+    run_in(&mut world, &mut relay, home, seconds(20));
+    assert!(matches!(relay.state(), State::Allocated { .. }), "{:?}", relay.state());
+    world.turn(node).kill();
+    run_in(&mut world, &mut relay, home, seconds(20));
+    assert!(!matches!(relay.state(), State::Allocated { .. }));
+}
+
+/// Clients that have talked for a while, and what the first heard meanwhile.
 fn with_answers() -> (Net, Vec<Vec<u8>>) {
     let mut net = two(Transport::Udp);
-    let mut answers = Vec::new();
-    for _ in 0..30 {
-        net.run(seconds(1));
-        net.settle();
-        let address = net.clients[0].address;
-        let to_it = net.wire.values().flatten().filter(|(_, to, _)| *to == address);
-        answers.extend(to_it.map(|(_, _, bytes)| bytes.clone()));
-        net.run(millis(21));
-        let address = net.clients[0].address;
-        let to_it = net.wire.values().flatten().filter(|(_, to, _)| *to == address);
-        answers.extend(to_it.map(|(_, _, bytes)| bytes.clone()));
-    }
+    net.run(seconds(30));
+    let answers = std::mem::take(&mut net.clients[0].heard);
     (net, answers)
 }
 

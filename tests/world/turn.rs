@@ -2,7 +2,8 @@
 //!
 //! Each client has a server of its own (`turn-server-proto`), so that one restarted or gone leaves no trace in
 //! another's. All addresses of one server, that for clients and those it relays, share its host; the ports
-//! from 49,152 on are relayed. It draws nonces of its own, so worlds with it do not repeat byte by byte.
+//! from 49,152 on are relayed. Streams are cut into messages, and filled up to four bytes, here: the library
+//! leaves out the padding that RFC 8656 section 12.5 wants there. It draws nonces of its own, so worlds with it do not repeat byte by byte.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -19,6 +20,8 @@ pub struct Turn {
     transport: TransportType,
     users: BTreeMap<String, String>,
     clients: BTreeMap<SocketAddr, TurnServer>,
+    /// What came of each client's stream and is no whole message yet.
+    partial: BTreeMap<SocketAddr, Vec<u8>>,
     /// Relayed addresses, and whose they are.
     relayed: BTreeMap<SocketAddr, SocketAddr>,
     next_port: u16,
@@ -37,6 +40,7 @@ impl Turn {
             transport: if streams { TransportType::Tcp } else { TransportType::Udp },
             users: BTreeMap::new(),
             clients: BTreeMap::new(),
+            partial: BTreeMap::new(),
             relayed: BTreeMap::new(),
             next_port: 49_152,
             out: VecDeque::new(),
@@ -54,6 +58,11 @@ impl Turn {
     /// Whether an address is one of this server's.
     pub fn owns(&self, address: SocketAddr) -> bool {
         address.ip() == self.address.ip()
+    }
+
+    /// Whether clients come by streams.
+    pub fn is_for_streams(&self) -> bool {
+        self.transport == TransportType::Tcp
     }
 
     /// Clients with an allocation.
@@ -78,6 +87,7 @@ impl Turn {
     pub fn kill(&mut self) {
         self.alive = false;
         self.clients.clear();
+        self.partial.clear();
         self.relayed.clear();
         self.out.clear();
         self.wake = None;
@@ -96,6 +106,7 @@ impl Turn {
     /// A client's stream has ended, and its allocation with it.
     pub fn disconnect(&mut self, client: SocketAddr) {
         self.clients.remove(&client);
+        self.partial.remove(&client);
         self.relayed.retain(|_, of| *of != client);
     }
 
@@ -104,6 +115,19 @@ impl Turn {
         if !self.alive {
             return;
         }
+        if to != self.address || self.transport == TransportType::Udp {
+            return self.handle_whole(now, from, to, bytes);
+        }
+        let mut stream = self.partial.remove(&from).unwrap_or_default();
+        stream.extend_from_slice(bytes);
+        while let Some(length) = first_message(&stream) {
+            self.handle_whole(now, from, to, &stream[..length]);
+            stream.drain(..length.next_multiple_of(4));
+        }
+        self.partial.insert(from, stream);
+    }
+
+    fn handle_whole(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let client = if to == self.address { Some(from) } else { self.relayed.get(&to).copied() };
         let Some(client) = client else { return };
         let (address, transport, users) = (self.address, self.transport, &self.users);
@@ -173,8 +197,11 @@ impl Turn {
     /// The next thing it sends. What goes from one relayed address to another stays inside.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Parcel> {
         loop {
-            let (from, to, bytes) = self.out.pop_front()?;
+            let (from, to, mut bytes) = self.out.pop_front()?;
             if !self.owns(to) {
+                if from == self.address && self.transport == TransportType::Tcp {
+                    bytes.resize(bytes.len().next_multiple_of(4), 0);
+                }
                 return Some((from, to, bytes));
             }
             self.handle(now, from, to, &bytes);
@@ -184,6 +211,14 @@ impl Turn {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.wake
     }
+}
+
+/// The length without padding of the message that a stream begins with, if it is all there.
+fn first_message(stream: &[u8]) -> Option<usize> {
+    let head: [u8; 4] = stream.get(..4)?.try_into().ok()?;
+    let header = if head[0] >> 6 == 0 { 20 } else { 4 };
+    let length = header + usize::from(u16::from_be_bytes([head[2], head[3]]));
+    (stream.len() >= length.next_multiple_of(4)).then_some(length)
 }
 
 fn turn_instant(now: Instant) -> TurnInstant {
