@@ -330,7 +330,7 @@ impl Paths {
         if let Some(telling) = &mut self.telling {
             if telling.due_at <= now {
                 telling.due_at = now + telling.wait;
-                telling.wait = telling.wait * 2;
+                telling.wait *= 2;
                 telling.told += 1;
                 telling.ways = std::iter::once(self.active).chain(signal.filter(|s| *s != self.active)).collect();
             }
