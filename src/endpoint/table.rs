@@ -222,8 +222,12 @@ impl Endpoint {
         }
         if session.is_connected() {
             // Both began at once and ours won: what is left of the peer's handshake comes late.
-            let is_late = session.is_younger_than(newcomer.asked_at);
-            if is_late || session.name_at_peer() == Some(newcomer.connection.hello.session) {
+            if session.name_at_peer() == Some(newcomer.connection.hello.session) {
+                session.handle_asked_again(now, from);
+                self.touch(now, slot);
+                return Err(Dropped::Stale);
+            }
+            if session.is_younger_than(newcomer.asked_at) {
                 return Err(Dropped::Stale);
             }
             if outranks {

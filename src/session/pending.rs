@@ -106,12 +106,14 @@ impl Session {
     /// first one stands, and the peer, which has not heard so, is told once more.
     pub fn handle_newer_request(&mut self, now: Instant, newcomer: Box<Newcomer>) -> bool {
         let State::Pending(pending) = &mut self.state else { return false };
+        let newcomer = *newcomer;
         if pending.newcomer.connection.hello.session == newcomer.connection.hello.session {
             pending.newcomer.heard_at = now;
+            pending.newcomer.connection.paths = newcomer.connection.paths; // it may have moved
             pending.newcomer.handle_repeat(now);
             return false;
         }
-        pending.newcomer = newcomer;
+        *pending.newcomer = newcomer;
         pending.again_at = pending.again_at.min(pending.posted_at + REQUEST_LEAST);
         true
     }
