@@ -248,8 +248,8 @@ impl Endpoint {
             return if newest { Ok(()) } else { Err(Dropped::Stale) };
         }
         // Failed: a new request takes its place, if there is room for it.
-        if self.pending_count() >= self.config.max_pending_requests as usize {
-            return Err(Dropped::TooManyStrangers);
+        if !self.has_room_for_request() {
+            return self.find_no_room(now, newcomer);
         }
         self.remove(slot);
         self.add_pending(now, peer, newcomer, settings)
@@ -262,8 +262,18 @@ impl Endpoint {
         Err(Dropped::Refused)
     }
 
-    fn pending_count(&self) -> usize {
-        self.slots.iter().flatten().filter(|s| s.session.is_pending()).count()
+    fn has_room_for_request(&self) -> bool {
+        let pending = self.slots.iter().flatten().filter(|s| s.session.is_pending()).count();
+        pending < self.config.max_pending_requests as usize
+    }
+
+    /// Who is half-open still may find room later, by repeating itself. Who was told to wait is told that it waits
+    /// in vain.
+    fn find_no_room(&mut self, now: Instant, newcomer: Box<Newcomer>) -> Result<(), Dropped> {
+        if self.strangers.knows(newcomer.connection.local) {
+            return Err(Dropped::TooManyStrangers);
+        }
+        self.turn_away(now, newcomer, reason::GENERIC, NO_ROOM)
     }
 
     fn add_pending(
@@ -273,8 +283,8 @@ impl Endpoint {
         newcomer: Box<Newcomer>,
         settings: Settings,
     ) -> Result<(), Dropped> {
-        if self.pending_count() >= self.config.max_pending_requests as usize {
-            return Err(Dropped::TooManyStrangers);
+        if !self.has_room_for_request() {
+            return self.find_no_room(now, newcomer);
         }
         self.end_flushing(now, peer);
         self.strangers.remove(newcomer.connection.local);
@@ -494,4 +504,5 @@ fn ending_by(cause: Cause, state: i32, text: &str) -> Ending {
 const NOT_ADMITTED: &str = "Without TRUSTED_AUTHORITIES nobody proves who he is, so peers beyond loopback are not looked for: \
      name an authority, or set IP_ALLOW_WITHOUT_AUTH";
 const OVER: &str = "The peer has had this session, and it is over there";
+const NO_ROOM: &str = "Too many requests wait at the peer";
 const OUTRANKED: &str = "The peer refuses us: somebody with a certificate for this user is there already";

@@ -147,6 +147,7 @@ impl Model<'_> {
         let now = self.now;
         let closed = self.closed_there(who, peer);
         let gone = self.ended_there(who, peer, |side| &side.ends);
+        let gone_here = self.sides.get(&(who, peer)).is_some_and(|side| !side.ends.is_empty());
         let settings = self.setup.hosts[who].settings;
         let side = self.side(who, peer);
         let (stage, begun) = (side.stage, side.begun);
@@ -172,6 +173,8 @@ impl Model<'_> {
             (4, 5003) | (5, 5010) => gone,
             // It had the session without our knowing, and it is over there.
             (4, 5010) => stage == Stage::Opened && gone,
+            // It was told to wait as a restarted peer, and the table of requests was full.
+            (4, 5001) if text.contains("Too many requests") => stage == Stage::Opened && gone_here,
             (_, 5001) if text.contains("larger than the peer takes") => peer != NOBODY,
             _ => false,
         };
