@@ -45,7 +45,7 @@ use faults::Link;
 use lanes::{Outgoing, PeerTable, charge};
 use loopback::Loopback;
 use mailbox::{Mailbox, SessionKey};
-use past::{Opened, Past};
+use past::{Opened, Overtaken, Past};
 use relays::Relays;
 use signals::Signals;
 use std::collections::{BTreeMap, VecDeque};
@@ -118,6 +118,7 @@ pub struct Endpoint {
     events: Events,
     past: Past,
     opened: Opened,
+    overtaken: Overtaken,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     by_peer: BTreeMap<SteamId, usize>,
@@ -204,6 +205,7 @@ impl Endpoint {
             events: Events::default(),
             past: Past::default(),
             opened: Opened::default(),
+            overtaken: Overtaken::default(),
             slots: Vec::new(),
             free: Vec::new(),
             by_peer: BTreeMap::new(),

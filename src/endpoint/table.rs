@@ -3,6 +3,7 @@
 use super::agenda::Task;
 use super::events::Event;
 use super::mailbox::{Limits, Origin, SessionKey};
+use super::strangers::Caller;
 use super::{Endpoint, lanes};
 use crate::drops::Dropped;
 use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
@@ -31,6 +32,8 @@ pub(super) struct Slot {
     held_back: bool,
     /// It stood, and its name is remembered.
     stood: bool,
+    /// Our own handshake carries it, and we wait for what comes of that.
+    asking: bool,
     /// Whom we have let in at our places on relays for it.
     permitted: Box<[u8]>,
 }
@@ -95,6 +98,7 @@ impl Endpoint {
         self.next_key += 1;
         let key = SessionKey(self.next_key);
         self.peers.insert(peer, session.cell().clone());
+        let asking = session.is_opening();
         let slot = Slot {
             session,
             key,
@@ -103,6 +107,7 @@ impl Endpoint {
             flushing_until: None,
             held_back: false,
             stood: false,
+            asking,
             permitted: Box::default(),
         };
         let index = match self.free.pop() {
@@ -151,9 +156,10 @@ impl Endpoint {
         let id = SessionId(self.random.next_u64());
         let connection = self.fresh_id();
         let cell = Arc::new(PeerCell::default());
+        let ended = self.opened.last(peer);
         let Endpoint { local, random, drops, deliveries, .. } = self;
         let mut ctx = Context { local, random, drops, deliveries };
-        let session = Session::open(now, peer, id, connection, settings, cell, &mut ctx);
+        let session = Session::open(now, peer, id, connection, ended, settings, cell, &mut ctx);
         let slot = self.insert(session);
         self.dial_known_addresses(now, slot);
         self.touch(now, slot);
@@ -182,12 +188,8 @@ impl Endpoint {
     }
 
     /// Somebody's handshake is complete, and the identity is one we may talk to.
-    pub(super) fn handle_newcomer(
-        &mut self,
-        now: Instant,
-        newcomer: Box<Newcomer>,
-        refusal: Option<Refusal>,
-    ) -> Result<(), Dropped> {
+    pub(super) fn handle_newcomer(&mut self, now: Instant, caller: Caller) -> Result<(), Dropped> {
+        let Caller { newcomer, refusal, ended } = caller;
         let peer = newcomer.connection.hello.steam_id;
         let id = newcomer.connection.local;
         let from = newcomer.connection.paths.active();
@@ -203,9 +205,15 @@ impl Endpoint {
             return self.turn_away(now, newcomer, refusal.reason(), &format!("The peer refuses us: {refusal}"));
         }
         let slot = self.by_peer.get(&peer).copied();
-        let present = slot.and_then(|slot| self.session(slot)).filter(|session| session.ending().is_none());
-        if present.is_none() && self.opened.has(peer, newcomer.connection.hello.session) {
-            return self.turn_away(now, newcomer, reason::NO_CONNECTION, OVER);
+        let name = newcomer.connection.hello.session;
+        let stands = slot.and_then(|slot| self.session(slot)).and_then(Session::name_at_peer) == Some(name);
+        if let Some(reason) = self.opened.reason(peer, name).filter(|_| !stands) {
+            return self.turn_away(now, newcomer, reason, OVER);
+        }
+        if self.overtaken.covers(peer, newcomer.asked_at) {
+            // It gave way to ours. Should the peer not know that, it starts over.
+            self.strangers.remove(id);
+            return Err(Dropped::Stale);
         }
         let Some(slot) = slot else {
             return self.add_pending(now, peer, newcomer, settings);
@@ -219,6 +227,11 @@ impl Endpoint {
             return self.turn_away(now, newcomer, reason::BAD_CERT, OUTRANKED);
         }
         let outranks = session.standing().is_some_and(|present| present < standing);
+        if session.is_opening() && ended == Some(session.id()) {
+            session.handle_ended(now, OVER);
+            self.touch(now, slot);
+            return self.replace_failed(now, slot, newcomer, settings);
+        }
         if session.is_opening() {
             // Both began at once: the handshake of the smaller steam id carries data.
             if peer < me {
@@ -233,8 +246,12 @@ impl Endpoint {
         }
         if session.is_connected() {
             // Both began at once and ours won: what is left of the peer's handshake comes late.
-            let is_late = session.is_younger_than(newcomer.asked_at);
-            if is_late || session.name_at_peer() == Some(newcomer.connection.hello.session) {
+            if stands {
+                session.handle_asked_again(now, from);
+                self.touch(now, slot);
+                return Err(Dropped::Stale);
+            }
+            if session.is_younger_than(newcomer.asked_at) {
                 return Err(Dropped::Stale);
             }
             if outranks {
@@ -254,12 +271,22 @@ impl Endpoint {
             self.touch(now, slot);
             return if newest { Ok(()) } else { Err(Dropped::Stale) };
         }
-        // Failed: a new request takes its place, if there is room for it.
-        if self.pending_count() >= self.config.max_pending_requests as usize {
-            return Err(Dropped::TooManyStrangers);
+        self.replace_failed(now, slot, newcomer, settings)
+    }
+
+    /// A new request takes the place of a failed session, if there is room for it.
+    fn replace_failed(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        newcomer: Box<Newcomer>,
+        settings: Settings,
+    ) -> Result<(), Dropped> {
+        if !self.has_room_for_request() {
+            return self.find_no_room(now, newcomer);
         }
         self.remove(slot);
-        self.add_pending(now, peer, newcomer, settings)
+        self.add_pending(now, newcomer.connection.hello.steam_id, newcomer, settings)
     }
 
     /// Tells a newcomer why it is not let in.
@@ -269,8 +296,18 @@ impl Endpoint {
         Err(Dropped::Refused)
     }
 
-    fn pending_count(&self) -> usize {
-        self.slots.iter().flatten().filter(|s| s.session.is_pending()).count()
+    fn has_room_for_request(&self) -> bool {
+        let pending = self.slots.iter().flatten().filter(|s| s.session.is_pending()).count();
+        pending < self.config.max_pending_requests as usize
+    }
+
+    /// Who is half-open still may find room later, by repeating itself. Who was told to wait is told that it waits
+    /// in vain.
+    fn find_no_room(&mut self, now: Instant, newcomer: Box<Newcomer>) -> Result<(), Dropped> {
+        if self.strangers.knows(newcomer.connection.local) {
+            return Err(Dropped::TooManyStrangers);
+        }
+        self.turn_away(now, newcomer, reason::GENERIC, NO_ROOM)
     }
 
     fn add_pending(
@@ -280,8 +317,8 @@ impl Endpoint {
         newcomer: Box<Newcomer>,
         settings: Settings,
     ) -> Result<(), Dropped> {
-        if self.pending_count() >= self.config.max_pending_requests as usize {
-            return Err(Dropped::TooManyStrangers);
+        if !self.has_room_for_request() {
+            return self.find_no_room(now, newcomer);
         }
         self.end_flushing(now, peer);
         self.strangers.remove(newcomer.connection.local);
@@ -321,15 +358,30 @@ impl Endpoint {
     }
 
     fn end_slot(&mut self, now: Instant, slot: usize) {
+        self.note_asked(now, slot);
         if let Some(session) = self.session_mut(slot) {
             let peer = session.peer();
+            let turned_down = session.request_name();
             let closed = ending_by(Cause::ClosedHere, 0, "");
             let ending = session.ending().cloned().unwrap_or(closed);
             session.close(now, reason::CLOSED, "CloseSessionWithUser");
             self.past.note(now, peer, ending);
+            if let Some(name) = turned_down {
+                self.opened.note(peer, name, reason::CLOSED);
+            }
         }
         self.carry_on_farewell(now, slot);
         self.remove(slot);
+    }
+
+    /// Our handshake came to something, or to nothing: what the peer began before that has given way to it, if its
+    /// steam id is the larger.
+    fn note_asked(&mut self, now: Instant, slot: usize) {
+        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let peer = entry.session.peer();
+        if std::mem::take(&mut entry.asking) && peer > self.local.steam_id {
+            self.overtaken.note(now, peer);
+        }
     }
 
     /// Takes over what an ended session still has to tell its peer.
@@ -386,6 +438,9 @@ impl Endpoint {
         for outcome in session.take_outcomes() {
             self.handle_outcome(now, slot, outcome);
         }
+        if self.session(slot).is_some_and(|session| !session.is_opening()) {
+            self.note_asked(now, slot);
+        }
         let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
@@ -414,7 +469,7 @@ impl Endpoint {
         }
         if let Some(name) = entry.session.name_at_peer().filter(|_| !entry.stood) {
             entry.stood = true;
-            self.opened.note(entry.session.peer(), name);
+            self.opened.note(entry.session.peer(), name, reason::NO_CONNECTION);
         }
         if *entry.permitted != *entry.session.candidate_list() && !entry.session.is_pending() {
             entry.permitted = entry.session.candidate_list().into();
@@ -473,7 +528,8 @@ impl Endpoint {
                 if lost_data && !flushing {
                     self.tell_failure(peer, ending);
                 }
-                if let Err(why) = self.handle_newcomer(now, newcomer, None) {
+                let caller = Caller { newcomer, refusal: None, ended: None };
+                if let Err(why) = self.handle_newcomer(now, caller) {
                     self.drops.add(why);
                 }
             }
@@ -508,4 +564,5 @@ fn ending_by(cause: Cause, state: i32, text: &str) -> Ending {
 const NOT_ADMITTED: &str = "Without TRUSTED_AUTHORITIES nobody proves who he is, so peers beyond loopback are not looked for: \
      name an authority, or set IP_ALLOW_WITHOUT_AUTH";
 const OVER: &str = "The peer has had this session, and it is over there";
+const NO_ROOM: &str = "Too many requests wait at the peer";
 const OUTRANKED: &str = "The peer refuses us: somebody with a certificate for this user is there already";

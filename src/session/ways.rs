@@ -133,6 +133,11 @@ impl Session {
         }
     }
 
+    /// The peer begins the handshake of this session anew: it has not heard us, and may be somewhere else now.
+    pub fn handle_asked_again(&mut self, now: Instant, from: Route) {
+        self.note_path(now, from, true);
+    }
+
     /// The peer may be somewhere else now.
     pub(super) fn note_path(&mut self, now: Instant, from: Route, newest: bool) {
         if let State::Connected(live) = &mut self.state {

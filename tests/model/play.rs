@@ -194,6 +194,7 @@ impl Player<'_> {
             let events = std::mem::take(&mut self.world.hosts[node.index()].events);
             told.extend(events.into_iter().map(|(at, event)| (at, who, event)));
         }
+        told.sort_by_key(|(at, ..)| *at);
         for (at, who, event) in told {
             let accepts = self.world.host(self.nodes[who]).accepts;
             match event {

@@ -406,6 +406,26 @@ fn a_full_table_of_requests_does_not_wipe_a_failure() {
 }
 
 #[test]
+fn a_restarted_peer_that_finds_no_room_is_told_so() {
+    let mut w = World::new(1);
+    let (a, b, c) = (w.add(1), w.add_with(2, |c| c.max_pending_requests = 1), w.add(3));
+    w.introduce(a, b);
+    w.introduce(c, b);
+    w.connect(a, b);
+    w.send(c, b, 0, RELIABLE, b"x").unwrap();
+    w.wait("C waits", secs(1), |w| !w.requests(b, c).is_empty());
+    w.kill(a);
+    w.start(a);
+    w.introduce(a, b);
+    w.send(a, b, 0, RELIABLE, b"x").unwrap();
+    w.wait("A is told", secs(3), |w| !w.failures(a, b).is_empty());
+    let (_, state, reason) = w.failures(a, b)[0];
+    assert_eq!((state, reason), (CLOSED_BY_PEER, 5001), "{}", w.info(a, b).end_debug);
+    assert_eq!((w.state(b, a), w.state(b, c)), (NONE, 1));
+    assert!(w.requests(b, a).is_empty());
+}
+
+#[test]
 fn a_channel_stays_open_when_the_connection_fails() {
     let mut w = World::new(1);
     let (a, b) = w.connected_pair();

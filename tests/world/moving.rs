@@ -137,3 +137,26 @@ fn a_moved_session_can_still_be_closed_and_idle_out() {
     assert_eq!((world.state(c, d), world.state(d, c)), (0, 0));
     world.assert_no_events(d);
 }
+
+#[test]
+fn who_moves_before_it_hears_the_yes_is_found() {
+    for accepts_at_once in [true, false] {
+        let mut world = World::new(1);
+        let (a, b) = world.pair();
+        world.host(b).accepts = accepts_at_once;
+        world.send(a, b, 0, RELIABLE, b"once").expect("queued");
+        // Its last handshake message has left; the answer goes where it is no more.
+        world.run(LAG * 2 + ms(1));
+        world.rebind(a);
+        world.run(secs(3));
+        world.accept(b, a);
+        world.send(b, a, 0, RELIABLE, b"there you are").expect("room");
+        world.wait("both are connected", secs(1), |w| w.state(a, b) == CONNECTED && w.state(b, a) == CONNECTED);
+        world.wait("the answer arrives", secs(1), |w| !w.receive(a, 0).is_empty());
+        world.run(secs(20));
+        let heard = world.receive(b, 0);
+        assert_eq!(heard.iter().map(|m| &*m.payload).collect::<Vec<_>>(), [b"once"]);
+        assert_eq!(world.requests(b, a).len(), 1);
+        world.assert_no_events(a);
+    }
+}

@@ -75,18 +75,21 @@ impl Model<'_> {
         let is_open = live && (side.stood || !failed) && side.open.contains(&channel);
         let law = "closeChannel is true for an open channel";
         hold(!is_open || answer, law, || format!("channel {channel} is open in {:?}", side.stage))?;
-        let may_be_open = live && (side.open.contains(&channel) || may_have_come);
+        let may_be_open =
+            live && (side.open.contains(&channel) || side.may_be_open.contains(&channel) || may_have_come);
         hold(!answer || may_be_open, law, || format!("channel {channel} was never open"))?;
         if !answer {
             return Ok(());
         }
         side.open.remove(&channel);
+        side.may_be_open.remove(&channel);
         side.gaps.insert(channel);
         let was_last = side.open.is_empty();
+        let others_may_be_open = others_may_have_come || !side.may_be_open.is_empty();
         let now = self.now;
         let side = self.side(who, peer);
         side.channel_closes.insert(channel, now);
-        if was_last && !others_may_have_come {
+        if was_last && !others_may_be_open {
             self.close_now(who, peer);
         } else if was_last {
             side.closing = Some(now); // an unread message of another channel keeps the session
@@ -148,7 +151,7 @@ impl Model<'_> {
         let number = side.numbers.entry((channel, reliable)).or_default();
         *number += 1;
         let number = *number;
-        let reopened = side.reopened;
+        let (reopened, begun) = (side.reopened, side.begun);
         let message = Message {
             from: who,
             to,
@@ -158,6 +161,7 @@ impl Model<'_> {
             number,
             size,
             at: now,
+            begun,
             arrived: None,
             read: None,
             reopened,

@@ -25,8 +25,8 @@ impl Model<'_> {
         })?;
         message.arrived = Some(received);
         message.read = Some(self.now);
-        let (session, reopened) = (message.session, message.reopened);
-        let begun = self.sessions.get(&(from, who, session)).map_or(Instant::ZERO, |(begun, _)| *begun);
+        // What moved to a new session may have come in the one before.
+        let (session, reopened, begun) = (message.session, message.reopened, message.begun);
         let last = self.last_arrival.insert((who, channel), received).unwrap_or(Instant::ZERO);
         hold(last <= received, "a channel is read in order of arrival", what)?;
         let side = self.side(who, from);
@@ -67,15 +67,12 @@ impl Model<'_> {
         let same = self.by_number.get(&key).map(Vec::as_slice).unwrap_or_default();
         let fits = |id: &&usize| self.messages[*id].size == got.size && self.messages[*id].at <= got.received;
         let unread = same.iter().rev().filter(fits).find(|id| self.messages[*id].read.is_none());
-        match unread.or(same.iter().rev().find(fits)) {
-            Some(id) => Ok(*id),
-            None => {
-                let moved = |m: &Message| m.reopened && m.read.is_none() && m.size == got.size;
-                let ours = |m: &Message| (m.from, m.to, m.channel) == (got.from, who, channel);
-                let found = self.messages.iter().find(|(_, m)| ours(m) && moved(m)).map(|(id, _)| *id);
-                found.ok_or_else(|| Broken { law: "nothing is invented", text: what() })
-            }
-        }
+        // Those that moved to a new session count anew there.
+        let moved = |m: &Message| m.reopened && m.read.is_none() && m.size == got.size && m.at <= got.received;
+        let ours = |m: &Message| (m.from, m.to, m.channel) == (got.from, who, channel);
+        let moved = || self.messages.iter().find(|(_, m)| ours(m) && moved(m)).map(|(id, _)| *id);
+        let found = unread.copied().or_else(moved).or(same.iter().rev().find(fits).copied());
+        found.ok_or_else(|| Broken { law: "nothing is invented", text: what() })
     }
 
     pub(super) fn wait(&mut self, who: usize, messages: usize, events: usize) -> Judgement {

@@ -16,6 +16,9 @@ use steamnetmsg::time::{Duration, Instant};
 /// The oldest a datagram gets: lag, jitter, reordering, and the queue of the narrowest link.
 const FLIGHT: Duration = Duration::from_millis(1_500);
 
+/// A request is raised for so long after its requester was heard.
+const REQUESTER_HEARD: Duration = Duration::from_secs(5);
+
 /// A pending request is raised again after five seconds, never sooner.
 const REQUEST_AGAIN: Duration = Duration::from_millis(4_900);
 
@@ -81,6 +84,8 @@ struct Side {
     reopened: bool,
     /// Channels we sent on, or read from, in this session.
     open: BTreeSet<i32>,
+    /// Channels that are open if a message on them moved here from the session before.
+    may_be_open: BTreeSet<i32>,
     /// How many messages we sent in this session, by channel and reliability.
     numbers: BTreeMap<(i32, bool), u64>,
     /// We closed what may have been the last channel; what is seen next tells.
@@ -112,6 +117,8 @@ struct Message {
     number: u64,
     size: usize,
     at: Instant,
+    /// When the session began in which it was sent.
+    begun: Instant,
     arrived: Option<Instant>,
     read: Option<Instant>,
     reopened: bool,
@@ -305,6 +312,7 @@ impl Model<'_> {
         side.charged = 0;
         side.reopened = false;
         side.open.clear();
+        side.may_be_open.clear();
         side.numbers.clear();
         side.uses.push(now);
         if stage != Stage::Asked && side.engaged.last().is_none_or(|(_, end)| end.is_some()) {
@@ -335,6 +343,14 @@ impl Model<'_> {
 
     fn kill(&mut self, who: usize) {
         self.alive[who] = false;
+        // Who was not heard saying yes starts over with whoever runs there next: another app, that had nothing yet.
+        let asks = |m: &Message| {
+            let side = self.sides.get(&(m.from, who));
+            side.is_some_and(|side| side.stage == Stage::Opened && side.session == m.session)
+        };
+        for message in self.messages.values_mut().filter(|m| m.to == who && asks(m)) {
+            (message.arrived, message.read) = (None, None);
+        }
         self.dead.insert(who, self.now);
         self.disturb(who, None);
         for peer in (0..self.setup.len()).chain([NOBODY]) {

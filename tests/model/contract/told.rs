@@ -1,6 +1,6 @@
 //! What an app is told: states, requests, failures. Each must have a reason.
 
-use super::{Due, FLIGHT, Judgement, Model, REQUEST_AGAIN, Stage, hold};
+use super::{Due, FLIGHT, Judgement, Model, REQUEST_AGAIN, REQUESTER_HEARD, Stage, hold};
 use crate::play::LOOK_EVERY;
 use crate::script::NOBODY;
 use steamnetmsg::time::Duration;
@@ -88,9 +88,11 @@ impl Model<'_> {
         let was_engaged = matches!(stage, Stage::Opened | Stage::Connected);
         hold(was_engaged && idle, "a session has a reason", || format!("state {state} after {stage:?}"))?;
         let old = side.session;
+        let open = std::mem::take(&mut side.open);
         self.finish(who, peer, Stage::Nothing);
         self.begin(who, peer, session, if state == 3 { Stage::Connected } else { Stage::Opened });
-        self.side(who, peer).reopened = true;
+        let side = self.side(who, peer);
+        (side.reopened, side.may_be_open) = (true, open);
         for message in self.messages.values_mut() {
             if (message.from, message.to, message.session) == (who, peer, old) && message.read.is_none() {
                 message.reopened = true;
@@ -117,7 +119,9 @@ impl Model<'_> {
         let side = self.side(who, from);
         if let Some((at, of)) = side.requested {
             hold(
-                of != session || ended.is_some_and(|ended| ended + FLIGHT >= at) || at + REQUEST_AGAIN <= now,
+                of != session
+                    || ended.is_some_and(|ended| ended + REQUESTER_HEARD + FLIGHT >= at)
+                    || at + REQUEST_AGAIN <= now,
                 "requests are not told too often",
                 || format!("again after {:?}", now.saturating_since(at)),
             )?;
@@ -143,6 +147,7 @@ impl Model<'_> {
         let now = self.now;
         let closed = self.closed_there(who, peer);
         let gone = self.ended_there(who, peer, |side| &side.ends);
+        let gone_here = self.sides.get(&(who, peer)).is_some_and(|side| !side.ends.is_empty());
         let settings = self.setup.hosts[who].settings;
         let side = self.side(who, peer);
         let (stage, begun) = (side.stage, side.begun);
@@ -151,7 +156,9 @@ impl Model<'_> {
         let what =
             || format!("{stage:?}: state {state}, reason {reason}, {text:?}, {:?} old", now.saturating_since(begun));
         let late = Duration::from_millis(10);
-        let waited = |span: Duration| begun + span <= now;
+        // A session that follows an idle one is seen only when somebody looks.
+        let unseen = if side.reopened { LOOK_EVERY } else { Duration::ZERO };
+        let waited = |span: Duration| begun + span <= now + unseen;
         let right = match (state, reason) {
             (5, 5003) if peer != NOBODY => waited(settings.timeout_initial.min(settings.timeout_connected)),
             (5, 5008) if peer == NOBODY => {
@@ -166,6 +173,8 @@ impl Model<'_> {
             (4, 5003) | (5, 5010) => gone,
             // It had the session without our knowing, and it is over there.
             (4, 5010) => stage == Stage::Opened && gone,
+            // It was told to wait as a restarted peer, and the table of requests was full.
+            (4, 5001) if text.contains("Too many requests") => stage == Stage::Opened && gone_here,
             (_, 5001) if text.contains("larger than the peer takes") => peer != NOBODY,
             _ => false,
         };
