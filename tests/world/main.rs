@@ -31,6 +31,7 @@ mod once;
 mod ourselves;
 mod paper;
 mod quick;
+mod relayed;
 mod relaying;
 mod requests;
 mod signals;
