@@ -284,6 +284,11 @@ impl Transport {
         self.recovery.timeouts()
     }
 
+    /// When the oldest packet in flight is overdue; `None` without one.
+    pub fn overdue_at(&self) -> Option<Instant> {
+        self.recovery.overdue_at()
+    }
+
     /// Channels on which a grant of the peer holds messages back.
     pub fn channels_blocked(&self) -> usize {
         self.outbox.channels_blocked()
