@@ -215,7 +215,7 @@ fn messages(runs: &[Run]) -> Option<String> {
         .into_iter()
         .map(|(transport, values)| Row {
             transport,
-            note: values[1].map_or(String::new(), |ns| format!("; {} ns CPU each", short(ns)))
+            note: values[1].map_or(String::new(), |ns| format!("; {ns:.0} ns CPU each"))
                 + &caveats(runs, "w1", transport),
             bars: values[..1].to_vec(),
         })
