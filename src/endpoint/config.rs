@@ -640,13 +640,14 @@ mod tests {
     #[test]
     fn what_this_version_lacks_takes_its_default_and_nothing_else() {
         assert_eq!(ready().set(103, Value::String(""), Scope::Create), Ok(()));
-        assert_eq!(ready().set(104, Value::Int(0x7fff_ffff), Scope::Peer), Ok(()));
+        assert_eq!(ready().set(10_007, Value::Int(0), Scope::Create), Ok(()));
         assert!(
             text(ready().set(103, Value::String("stun.example.org:3478"), Scope::Create))
                 .contains("this version has no STUN")
         );
-        assert!(matches!(ready().set(104, Value::Int(1), Scope::Live), Err(ConfigError::State(_))));
-        assert!(matches!(ready().set(104, Value::String(""), Scope::Live), Err(ConfigError::Invalid(_))));
+        assert!(matches!(ready().set(10_007, Value::Int(1), Scope::Create), Err(ConfigError::State(_))));
+        assert!(matches!(ready().set(10_007, Value::String(""), Scope::Create), Err(ConfigError::Invalid(_))));
+        assert!(matches!(ready().set(104, Value::Int(0), Scope::Live), Err(ConfigError::Invalid(_))), "no way at all");
     }
 
     #[test]
