@@ -109,8 +109,8 @@ impl Endpoint {
                 let rest_start = finish.rest_start();
                 let destination = finish.destination;
                 if self.strangers.knows(destination) {
-                    let (newcomer, refusal) = self.strangers.handle_finish(now, from, &finish, &mut self.local)?;
-                    self.handle_newcomer(now, newcomer, refusal)?;
+                    let caller = self.strangers.handle_finish(now, from, &finish, &mut self.local)?;
+                    self.handle_newcomer(now, caller)?;
                 } else if let Some(farewell) = self.farewells.get_mut(&destination) {
                     farewell.handle_repeat(now);
                     self.touch_farewell(now, destination);

@@ -44,7 +44,7 @@ use faults::Link;
 use lanes::{Outgoing, PeerTable, charge};
 use loopback::Loopback;
 use mailbox::{Mailbox, SessionKey};
-use past::{Opened, Past};
+use past::{Opened, Overtaken, Past};
 use signals::Signals;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -115,6 +115,7 @@ pub struct Endpoint {
     events: Events,
     past: Past,
     opened: Opened,
+    overtaken: Overtaken,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     by_peer: BTreeMap<SteamId, usize>,
@@ -201,6 +202,7 @@ impl Endpoint {
             events: Events::default(),
             past: Past::default(),
             opened: Opened::default(),
+            overtaken: Overtaken::default(),
             slots: Vec::new(),
             free: Vec::new(),
             by_peer: BTreeMap::new(),

@@ -11,7 +11,7 @@ use crate::drops::Dropped;
 use crate::ids::{AppId, ConnectionId, SessionId};
 use crate::path::route::Route;
 use crate::session::connection::Connection;
-use crate::session::hello::{self, ANYONE, Side};
+use crate::session::hello::{self, ANYONE, Heard, Side};
 use crate::session::local::Local;
 use crate::session::newcomer::Newcomer;
 use crate::session::trust::Refusal;
@@ -28,7 +28,7 @@ pub const MAX_HALF_OPEN: usize = 256;
 pub const COOKIE_MARK: usize = 64;
 
 /// A half-open handshake is forgotten after so long.
-const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
+pub(super) const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
 
 /// An answer is repeated at most so often.
 const MAX_RESPONSES: u32 = 16;
@@ -44,6 +44,16 @@ struct HalfOpen {
     responses: u32,
     sent_at: Instant,
     expires_at: Instant,
+}
+
+/// Somebody whose handshake is complete.
+pub struct Caller {
+    /// Who it is.
+    pub newcomer: Box<Newcomer>,
+    /// Why its papers are refused, if they are.
+    pub refusal: Option<Refusal>,
+    /// The last session we began there, if that is over there.
+    pub ended: Option<SessionId>,
 }
 
 /// The half-open handshakes of one endpoint.
@@ -132,7 +142,7 @@ impl Strangers {
         let mut noise = Responder::new(&local.static_key, prologue, &init.ephemeral, random);
         let mut ours = Vec::new();
         let windows = Windows::of(settings);
-        hello::write(local, SessionId(random.next_u64()), ANYONE, &windows, settings, id, &mut ours);
+        hello::write(local, SessionId(random.next_u64()), ANYONE, &windows, settings, id, None, &mut ours);
         let mut message = Vec::new();
         noise.write_response(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         Response { destination: init.source, source: id, message: &message }.encode(reply);
@@ -173,7 +183,7 @@ impl Strangers {
         from: Route,
         finish: &Finish<'_>,
         local: &mut Local,
-    ) -> Result<(Box<Newcomer>, Option<Refusal>), Dropped> {
+    ) -> Result<Caller, Dropped> {
         let half = self.half_open.get_mut(&finish.destination).ok_or(Dropped::UnknownConnection)?;
         if half.expires_at <= now {
             return Err(Dropped::Stale);
@@ -181,7 +191,7 @@ impl Strangers {
         let mut payload = Vec::new();
         let (remote_static, split) =
             half.noise.read_finish(finish.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
-        let (hello, refusal) =
+        let Heard { hello, refusal, ended } =
             hello::read(local, now, &payload, &remote_static, Side::Initiator).map_err(|_| Dropped::BadHandshake)?;
         if hello.session != half.session || hello.steam_id == local.steam_id {
             return Err(Dropped::BadHandshake);
@@ -190,7 +200,8 @@ impl Strangers {
         let rtt = (half.responses == 1).then(|| now.saturating_since(half.sent_at));
         let connection = Connection::new(finish.destination, half.remote, hello, keys, from, rtt);
         let asked_at = half.expires_at - HALF_OPEN_LIFE;
-        Ok((Box::new(Newcomer::new(now, asked_at, connection, half.windows)), refusal))
+        let newcomer = Box::new(Newcomer::new(now, asked_at, connection, half.windows));
+        Ok(Caller { newcomer, refusal, ended })
     }
 
     /// The handshake is complete, or refused.

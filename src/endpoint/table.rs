@@ -3,6 +3,7 @@
 use super::agenda::Task;
 use super::events::Event;
 use super::mailbox::{Limits, Origin, SessionKey};
+use super::strangers::Caller;
 use super::{Endpoint, lanes};
 use crate::drops::Dropped;
 use crate::ids::{Channel, ConnectionId, SessionId, SteamId};
@@ -31,6 +32,8 @@ pub(super) struct Slot {
     held_back: bool,
     /// It stood, and its name is remembered.
     stood: bool,
+    /// Our own handshake carries it, and we wait for what comes of that.
+    asking: bool,
 }
 
 impl Endpoint {
@@ -93,8 +96,17 @@ impl Endpoint {
         self.next_key += 1;
         let key = SessionKey(self.next_key);
         self.peers.insert(peer, session.cell().clone());
-        let slot =
-            Slot { session, key, routed: [None; 2], reset: None, flushing_until: None, held_back: false, stood: false };
+        let asking = session.is_opening();
+        let slot = Slot {
+            session,
+            key,
+            routed: [None; 2],
+            reset: None,
+            flushing_until: None,
+            held_back: false,
+            stood: false,
+            asking,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index] = Some(slot);
@@ -141,9 +153,10 @@ impl Endpoint {
         let id = SessionId(self.random.next_u64());
         let connection = self.fresh_id();
         let cell = Arc::new(PeerCell::default());
+        let ended = self.opened.last(peer);
         let Endpoint { local, random, drops, deliveries, .. } = self;
         let mut ctx = Context { local, random, drops, deliveries };
-        let session = Session::open(now, peer, id, connection, settings, cell, &mut ctx);
+        let session = Session::open(now, peer, id, connection, ended, settings, cell, &mut ctx);
         let slot = self.insert(session);
         self.dial_known_addresses(now, slot);
         self.touch(now, slot);
@@ -171,12 +184,8 @@ impl Endpoint {
     }
 
     /// Somebody's handshake is complete, and the identity is one we may talk to.
-    pub(super) fn handle_newcomer(
-        &mut self,
-        now: Instant,
-        newcomer: Box<Newcomer>,
-        refusal: Option<Refusal>,
-    ) -> Result<(), Dropped> {
+    pub(super) fn handle_newcomer(&mut self, now: Instant, caller: Caller) -> Result<(), Dropped> {
+        let Caller { newcomer, refusal, ended } = caller;
         let peer = newcomer.connection.hello.steam_id;
         let id = newcomer.connection.local;
         let from = newcomer.connection.paths.active();
@@ -192,9 +201,15 @@ impl Endpoint {
             return self.turn_away(now, newcomer, refusal.reason(), &format!("The peer refuses us: {refusal}"));
         }
         let slot = self.by_peer.get(&peer).copied();
-        let present = slot.and_then(|slot| self.session(slot)).filter(|session| session.ending().is_none());
-        if present.is_none() && self.opened.has(peer, newcomer.connection.hello.session) {
-            return self.turn_away(now, newcomer, reason::NO_CONNECTION, OVER);
+        let name = newcomer.connection.hello.session;
+        let stands = slot.and_then(|slot| self.session(slot)).and_then(Session::name_at_peer) == Some(name);
+        if let Some(reason) = self.opened.reason(peer, name).filter(|_| !stands) {
+            return self.turn_away(now, newcomer, reason, OVER);
+        }
+        if self.overtaken.covers(peer, newcomer.asked_at) {
+            // It gave way to ours. Should the peer not know that, it starts over.
+            self.strangers.remove(id);
+            return Err(Dropped::Stale);
         }
         let Some(slot) = slot else {
             return self.add_pending(now, peer, newcomer, settings);
@@ -208,6 +223,11 @@ impl Endpoint {
             return self.turn_away(now, newcomer, reason::BAD_CERT, OUTRANKED);
         }
         let outranks = session.standing().is_some_and(|present| present < standing);
+        if session.is_opening() && ended == Some(session.id()) {
+            session.handle_ended(now, OVER);
+            self.touch(now, slot);
+            return self.replace_failed(now, slot, newcomer, settings);
+        }
         if session.is_opening() {
             // Both began at once: the handshake of the smaller steam id carries data.
             if peer < me {
@@ -222,7 +242,7 @@ impl Endpoint {
         }
         if session.is_connected() {
             // Both began at once and ours won: what is left of the peer's handshake comes late.
-            if session.name_at_peer() == Some(newcomer.connection.hello.session) {
+            if stands {
                 session.handle_asked_again(now, from);
                 self.touch(now, slot);
                 return Err(Dropped::Stale);
@@ -247,12 +267,22 @@ impl Endpoint {
             self.touch(now, slot);
             return if newest { Ok(()) } else { Err(Dropped::Stale) };
         }
-        // Failed: a new request takes its place, if there is room for it.
+        self.replace_failed(now, slot, newcomer, settings)
+    }
+
+    /// A new request takes the place of a failed session, if there is room for it.
+    fn replace_failed(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        newcomer: Box<Newcomer>,
+        settings: Settings,
+    ) -> Result<(), Dropped> {
         if !self.has_room_for_request() {
             return self.find_no_room(now, newcomer);
         }
         self.remove(slot);
-        self.add_pending(now, peer, newcomer, settings)
+        self.add_pending(now, newcomer.connection.hello.steam_id, newcomer, settings)
     }
 
     /// Tells a newcomer why it is not let in.
@@ -324,15 +354,30 @@ impl Endpoint {
     }
 
     fn end_slot(&mut self, now: Instant, slot: usize) {
+        self.note_asked(now, slot);
         if let Some(session) = self.session_mut(slot) {
             let peer = session.peer();
+            let turned_down = session.request_name();
             let closed = ending_by(Cause::ClosedHere, 0, "");
             let ending = session.ending().cloned().unwrap_or(closed);
             session.close(now, reason::CLOSED, "CloseSessionWithUser");
             self.past.note(now, peer, ending);
+            if let Some(name) = turned_down {
+                self.opened.note(peer, name, reason::CLOSED);
+            }
         }
         self.carry_on_farewell(now, slot);
         self.remove(slot);
+    }
+
+    /// Our handshake came to something, or to nothing: what the peer began before that has given way to it, if its
+    /// steam id is the larger.
+    fn note_asked(&mut self, now: Instant, slot: usize) {
+        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let peer = entry.session.peer();
+        if std::mem::take(&mut entry.asking) && peer > self.local.steam_id {
+            self.overtaken.note(now, peer);
+        }
     }
 
     /// Takes over what an ended session still has to tell its peer.
@@ -389,6 +434,9 @@ impl Endpoint {
         for outcome in session.take_outcomes() {
             self.handle_outcome(now, slot, outcome);
         }
+        if self.session(slot).is_some_and(|session| !session.is_opening()) {
+            self.note_asked(now, slot);
+        }
         let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
@@ -417,7 +465,7 @@ impl Endpoint {
         }
         if let Some(name) = entry.session.name_at_peer().filter(|_| !entry.stood) {
             entry.stood = true;
-            self.opened.note(entry.session.peer(), name);
+            self.opened.note(entry.session.peer(), name, reason::NO_CONNECTION);
         }
         let held_back = entry.session.transport().is_some_and(|t| t.holds_peer_back());
         if held_back != entry.held_back {
@@ -469,7 +517,8 @@ impl Endpoint {
                 if lost_data && !flushing {
                     self.tell_failure(peer, ending);
                 }
-                if let Err(why) = self.handle_newcomer(now, newcomer, None) {
+                let caller = Caller { newcomer, refusal: None, ended: None };
+                if let Err(why) = self.handle_newcomer(now, caller) {
                     self.drops.add(why);
                 }
             }

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::time::{Duration, Instant};
 use crate::transport::Windows;
 use crate::wire::packet::{Cookie, Hint, HintCode, Init, Response, WIRE_VERSION};
-use hello::{Disbelief, PeerHello, Side};
+use hello::{Disbelief, Heard, PeerHello, Side};
 
 /// The first repeat of a handshake message comes after so long, the next ones later and later.
 const FIRST_RETRY: Duration = Duration::from_millis(150);
@@ -69,6 +69,8 @@ pub struct Dial {
     pub local: ConnectionId,
     session: SessionId,
     peer: SteamId,
+    /// Its name of the last session it began here and that is over.
+    ended: Option<SessionId>,
     noise: Initiator,
     check: CheckKey,
     ephemeral: [u8; 32],
@@ -123,6 +125,7 @@ impl Dial {
         connection: ConnectionId,
         session: SessionId,
         peer: SteamId,
+        ended: Option<SessionId>,
         random: &mut Random,
     ) -> Dial {
         let prologue = Prologue::new(WIRE_VERSION, local.app_id, session);
@@ -131,6 +134,7 @@ impl Dial {
             local: connection,
             session,
             peer,
+            ended,
             noise,
             check: CheckKey::new(local.app_id, peer),
             ephemeral,
@@ -277,7 +281,7 @@ impl Dial {
         let remote_static =
             self.noise.read_response(response.message, &mut payload).map_err(|_| Dropped::BadHandshake)?;
         let hello = match hello::read(local, now, &payload, &remote_static, Side::Responder) {
-            Ok((hello, refusal)) => match self.refuse(local, settings, from, &hello, refusal) {
+            Ok(Heard { hello, refusal, .. }) => match self.refuse(local, settings, from, &hello, refusal) {
                 Some(hint) => {
                     self.hint = Some(hint);
                     return Err(Dropped::BadHandshake);
@@ -287,7 +291,7 @@ impl Dial {
             Err(Disbelief::Malformed | Disbelief::NotForUs) => return Err(Dropped::BadHandshake),
         };
         let mut ours = Vec::new();
-        hello::write(local, self.session, self.peer, windows, settings, self.local, &mut ours);
+        hello::write(local, self.session, self.peer, windows, settings, self.local, self.ended, &mut ours);
         let mut message = Vec::new();
         let split = self.noise.write_finish(&ours, &mut message).map_err(|_| Dropped::BadHandshake)?;
         let target = self.targets.iter().find(|t| t.route == from && t.sent == 1);

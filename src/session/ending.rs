@@ -104,6 +104,12 @@ impl Session {
         }
     }
 
+    /// The peer had our session without our hearing so, and it is over there.
+    pub fn handle_ended(&mut self, now: Instant, text: &str) {
+        self.handle_close(now, reason::NO_CONNECTION, text);
+        self.farewells.clear(); // its keys are gone there
+    }
+
     /// The peer proves it has lost the session.
     pub fn handle_reset(&mut self, now: Instant) {
         if let State::Connected(live) = &mut self.state {

@@ -57,6 +57,11 @@ impl Farewell {
         }
     }
 
+    /// We gave the connection up for another before anybody used it: the peer is told if it does.
+    pub fn given_up(now: Instant, connection: Connection, next_number: u64, reason: i32, text: &str) -> Farewell {
+        Farewell { next_at: None, ..Farewell::close(now, connection, next_number, reason, text, None) }
+    }
+
     /// The peer closed: say that it was understood, and again if it asks again.
     pub fn closed(now: Instant, connection: Connection, next_number: u64) -> Farewell {
         Farewell {

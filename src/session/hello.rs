@@ -38,6 +38,16 @@ pub struct PeerHello {
     pub candidates: Box<[u8]>,
 }
 
+/// A hello that was read.
+pub struct Heard {
+    /// What it says.
+    pub hello: PeerHello,
+    /// Why its papers are refused, if they are.
+    pub refusal: Option<Refusal>,
+    /// Our name of the last session that we began there and that is over there.
+    pub ended: Option<SessionId>,
+}
+
 /// Whose hello it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -59,7 +69,9 @@ pub enum Disbelief {
     NotForUs,
 }
 
-/// Writes our hello for a handshake. `windows` is what we grant.
+/// Writes our hello for a handshake. `windows` is what we grant, `ended` the peer's name of its last session here
+/// that is over.
+#[allow(clippy::too_many_arguments)] // each is one thing to say
 pub fn write(
     local: &Local,
     session: SessionId,
@@ -67,6 +79,7 @@ pub fn write(
     windows: &Windows,
     settings: &Settings,
     connection: ConnectionId,
+    ended: Option<SessionId>,
     out: &mut Vec<u8>,
 ) {
     let params = Params {
@@ -81,6 +94,7 @@ pub fn write(
         max_ack_delay_us: MAX_ACK_DELAY.as_micros() as u32,
         max_datagram: DATAGRAM_SIZE,
         candidates: local.reach.told(Policy(settings.transports)),
+        ended,
     };
     IdentityPayload {
         session,
@@ -106,7 +120,7 @@ pub fn read(
     bytes: &[u8],
     remote_static: &[u8; 32],
     side: Side,
-) -> Result<(PeerHello, Option<Refusal>), Disbelief> {
+) -> Result<Heard, Disbelief> {
     let payload = IdentityPayload::decode(bytes).map_err(|_| Disbelief::Malformed)?;
     if payload.steam_id.0 == 0 {
         return Err(Disbelief::Malformed);
@@ -131,7 +145,7 @@ pub fn read(
         reset_token: p.reset_token,
         candidates: p.candidates.into(),
     };
-    Ok((hello, judged.err()))
+    Ok(Heard { hello, refusal: judged.err(), ended: p.ended })
 }
 
 fn judge(

@@ -176,17 +176,20 @@ impl Session {
         }
     }
 
-    /// We want to talk: begins a handshake. Routes follow by [`Session::add_route`].
+    /// We want to talk: begins a handshake. Routes follow by [`Session::add_route`]. `ended` is the peer's name of
+    /// the last session it began with us and that is over.
+    #[allow(clippy::too_many_arguments)] // who, by which names, and with what
     pub fn open(
         now: Instant,
         peer: SteamId,
         id: SessionId,
         connection: ConnectionId,
+        ended: Option<SessionId>,
         settings: Settings,
         cell: Arc<PeerCell>,
         ctx: &mut Context<'_>,
     ) -> Session {
-        let dial = Dial::new(now, ctx.local, connection, id, peer, ctx.random);
+        let dial = Dial::new(now, ctx.local, connection, id, peer, ended, ctx.random);
         let opening = Opening::new(now, settings.timeout_initial, dial);
         let mut session = Session::new(now, peer, id, settings, cell, State::Opening(Box::new(opening)));
         let windows = Windows::of(&session.settings);
@@ -285,6 +288,14 @@ impl Session {
     pub fn name_at_peer(&self) -> Option<SessionId> {
         match &self.state {
             State::Connected(live) => Some(live.connection.hello.session),
+            _ => None,
+        }
+    }
+
+    /// The peer's name for the session, while it asks for it.
+    pub fn request_name(&self) -> Option<SessionId> {
+        match &self.state {
+            State::Pending(pending) => Some(pending.newcomer.connection.hello.session),
             _ => None,
         }
     }

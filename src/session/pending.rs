@@ -20,6 +20,9 @@ const REQUEST_AGAIN: Duration = Duration::from_secs(5);
 /// Nobody is asked about one peer more often, however often that begins.
 const REQUEST_LEAST: Duration = Duration::from_secs(1);
 
+/// What a peer is told that took a handshake which gave way to its own.
+const GAVE_WAY: &str = "The handshake gave way to the peer's own";
+
 /// A request and when the app is asked about it.
 pub(super) struct Pending {
     pub(super) newcomer: Box<Newcomer>,
@@ -60,6 +63,7 @@ impl Session {
 
     /// Data flows over a connection the peer began.
     pub fn adopt(&mut self, now: Instant, newcomer: Box<Newcomer>, ctx: &mut Context<'_>) {
+        let given_up = self.transport.as_ref().map_or(0, |t| t.next_number().0);
         let Newcomer { connection, early, next_number, windows, .. } = *newcomer;
         if let Some(transport) = &mut self.transport {
             transport.set_windows(windows);
@@ -69,11 +73,23 @@ impl Session {
             self.fail(now, Cause::MessageTooLarge, text);
             return;
         }
+        self.give_up_opening(now, given_up);
         self.connect(now, connection, ctx);
         let Some(transport) = &mut self.transport else { return };
         transport.push_control(Control::Accept);
         if let (Some(early), Some(from)) = (early, self.route()) {
             self.handle_frames(now, from, early.number, &early.frames, ctx);
+        }
+    }
+
+    /// Our own handshake gives way to the peer's. The peer may have taken it nevertheless, if it closed its own.
+    /// `number` is that of its next packet.
+    fn give_up_opening(&mut self, now: Instant, number: u64) {
+        if self.is_opening()
+            && let State::Opening(opening) = std::mem::replace(&mut self.state, State::Ended)
+            && let Some(connection) = opening.into_connection()
+        {
+            self.farewells.push(Farewell::given_up(now, connection, number, reason::CLOSED, GAVE_WAY));
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! A list of `[id varint][length varint][value]`. A reader skips ids it does not know, so that later
 //! versions can add some; it refuses an id that comes twice and a value out of its range. An absent id
-//! means the default. Values are varints that fill their length, but for the reset token.
+//! means the default. Values are varints that fill their length, but for the reset token, the candidates and
+//! the session that ended.
 
 use super::candidate::{self, MAX_CANDIDATE_BYTES};
 use super::codec::{Reader, WireError, Writer};
 use super::varint;
+use crate::ids::SessionId;
 
 /// [`Params::aead`] bit: AES-256-GCM in hardware.
 pub const AEAD_AES_256_GCM: u8 = 1;
@@ -41,6 +43,8 @@ pub struct Params {
     pub max_datagram: u16,
     /// 11: where it may be reached, a list as of [`candidate`]; default nowhere in particular.
     pub candidates: Vec<u8>,
+    /// 12: the receiver's name of the last session it began here and that is over here; default none.
+    pub ended: Option<SessionId>,
 }
 
 impl Default for Params {
@@ -57,19 +61,21 @@ impl Default for Params {
             max_ack_delay_us: 25_000,
             max_datagram: 1_200,
             candidates: Vec::new(),
+            ended: None,
         }
     }
 }
 
 const RESET_TOKEN: u64 = 8;
 const CANDIDATES: u64 = 11;
+const ENDED: u64 = 12;
 const COUNT_END: u64 = 1 << 62;
 
 impl Params {
     /// The longest encoding this version writes, bytes.
-    pub const MAX_LEN: usize = 90 + 1 + 2 + MAX_CANDIDATE_BYTES;
+    pub const MAX_LEN: usize = 90 + 1 + 2 + MAX_CANDIDATE_BYTES + 10;
 
-    /// Writes all parameters, those at their default included but for the token and the candidates.
+    /// Writes all parameters, those at their default included but for those that are no number.
     pub fn encode(&self, w: &mut Writer<'_>) {
         for (id, value) in [
             (1, u64::from(self.max_message)),
@@ -95,6 +101,11 @@ impl Params {
             w.varint(CANDIDATES);
             w.varint(self.candidates.len() as u64);
             w.bytes(&self.candidates);
+        }
+        if let Some(SessionId(session)) = self.ended {
+            w.varint(ENDED);
+            w.varint(8);
+            w.u64(session);
         }
     }
 
@@ -143,6 +154,10 @@ impl Params {
                 candidate::decode(value).map_err(|_| WireError::Malformed)?;
                 self.candidates = value.to_vec();
             }
+            ENDED => {
+                let session = value.try_into().map_err(|_| WireError::Malformed)?;
+                self.ended = Some(SessionId(u64::from_be_bytes(session)));
+            }
             _ => {}
         }
         Ok(())
@@ -183,13 +198,14 @@ pub(super) mod tests {
         pub fn any_params()(
             max_message in 1u32..=1 << 30, counts in [0..COUNT_END, 0..COUNT_END, 0..COUNT_END, 0..COUNT_END],
             idle_timeout_ms: u32, aead: u8, reset_token: Option<[u8; 16]>, max_ack_delay_us in 0u32..=1_000_000,
-            max_datagram in 1_200u16.., told: bool,
+            max_datagram in 1_200u16.., told: bool, ended: Option<u64>,
         ) -> Params {
             let [session_bytes, session_messages, channel_bytes, channel_messages] = counts;
             let aead = aead | AEAD_CHACHA20_POLY1305;
             Params {
                 max_message, session_bytes, session_messages, channel_bytes, channel_messages, idle_timeout_ms, aead,
                 reset_token, max_ack_delay_us, max_datagram, candidates: if told { longest_list() } else { Vec::new() },
+                ended: ended.map(SessionId),
             }
         }
     }
@@ -213,6 +229,7 @@ pub(super) mod tests {
             max_ack_delay_us: 1_000_000,
             max_datagram: u16::MAX,
             candidates: longest_list(),
+            ended: Some(SessionId(u64::MAX)),
         };
         assert_eq!(encoded(&most).len(), Params::MAX_LEN);
         assert_eq!(decode(&encoded(&most)), Ok(most));
@@ -240,10 +257,11 @@ pub(super) mod tests {
             &[7, 1, 1],                                                    // without ChaCha20-Poly1305
             &[8, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             &[9, 3, 0xc1, 0x84, 0x3d], // a second and a bit
-            &[10, 2, 0xaf, 0x09],      // 1,199
-            &[1, 2, 5, 5],             // more than a varint
-            &[1, 0],                   // no varint
-            &[1, 1, 0x80],             // half a varint
+            &[12, 7, 0, 0, 0, 0, 0, 0, 0],
+            &[10, 2, 0xaf, 0x09], // 1,199
+            &[1, 2, 5, 5],        // more than a varint
+            &[1, 0],              // no varint
+            &[1, 1, 0x80],        // half a varint
         ] {
             assert_eq!(decode(bytes), Err(WireError::Malformed), "{bytes:x?}");
         }

@@ -113,6 +113,7 @@ fn params(book: &mut Book) {
         ("half_a_token", vec![0x08, 0x08, 1, 2, 3, 4, 5, 6, 7, 8]),
         ("too_patient", vec![0x09, 0x03, 0xc1, 0x84, 0x3d]),
         ("too_small_a_datagram", vec![0x0a, 0x02, 0xaf, 0x09]),
+        ("half_a_session", vec![0x0c, 0x04, 1, 2, 3, 4]),
         ("cut_short", vec![0x02, 0x02, 0x05]),
     ] {
         book.bytes(name, &bytes);

@@ -270,6 +270,7 @@ PARAMETERS = {
     9: (25_000, at_most(1_000_000)),
     10: (1_200, at_most(65_535, 1_200)),
     11: ([], None),
+    12: (None, None),
 }
 
 
@@ -285,6 +286,8 @@ def parameters(data):
             values[8] = value.take(16)
         elif which == 11:
             values[11] = candidates(value)
+        elif which == 12:
+            values[12] = value.number(8)
         elif which in PARAMETERS:
             values[which] = value.varint()
             demand(PARAMETERS[which][1](values[which]), f"parameter {which} is out of range")

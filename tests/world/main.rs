@@ -26,6 +26,7 @@ mod laws;
 mod meeting;
 mod moving;
 mod nagle;
+mod once;
 mod ourselves;
 mod paper;
 mod quick;
