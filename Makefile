@@ -15,6 +15,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 BUILT_SO  := $(TARGET)/release/libsteamnetmsg.so
 BUILT_A   := $(TARGET)/release/libsteamnetmsg.a
 BUILT_BIN := $(TARGET)/release/steamnetmsg
+BUILT_SERVER := $(TARGET)/release/steamnetmsg-server
 CHECK     := tools/check.sh
 
 # What a program linked with the static library needs from the system: rustc --print native-static-libs.
@@ -24,18 +25,20 @@ SYSTEM_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl
 STAGE    := $(CURDIR)/build/stage
 EXAMPLES := $(CURDIR)/build/examples
 
-.PHONY: all lib tool stage examples demo bench bench-instructions test check-format check-lint test-rust test-wire \
+.PHONY: all lib tool server stage examples demo bench bench-instructions test check-format check-lint test-rust test-wire \
         test-examples test-packaging test-capture test-sanitizers install uninstall clean help
 
-all: examples ## the library and the tool (release), and the C examples
+all: examples ## the library, the tool and the server (release), and the C examples
 
 BUILD_ALL := cargo build --release --locked --lib --bins
 
-lib: ## the library: target/release/libsteamnetmsg.{so,a}; the tool comes with it
+lib: ## the library: target/release/libsteamnetmsg.{so,a}; the tool and the server come with it
 	@tools/ensure.sh cargo cc
 	$(BUILD_ALL)
 
 tool: lib ## the program steamnetmsg: target/release/steamnetmsg
+
+server: lib ## rendezvous, STUN and TURN: target/release/steamnetmsg-server
 
 stage: lib
 	@$(MAKE) --no-print-directory -s install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib INCLUDEDIR=$(STAGE)/include \
@@ -49,7 +52,7 @@ demo: ## certified users: two chats and a file over a bad line, in the terminal
 	@tools/ensure.sh cargo cc pkg-config
 	@echo "building; the first time takes a few minutes"
 	@$(CHECK) "the library and the examples are built" $(MAKE) examples
-	@tools/demo.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg
+	@tools/demo.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg $(STAGE)/bin/steamnetmsg-server
 
 # The libraries measured beside ours (GameNetworkingSockets takes minutes to build): `make bench PEERS=quinn`, `PEERS=`.
 PEERS   ?= quinn enet gns
@@ -99,7 +102,7 @@ test-sanitizers: lib
 	tests/sanitizers.sh
 
 # Only built here when missing, so that `sudo make install` needs no Rust for root.
-$(BUILT_SO) $(BUILT_A) $(BUILT_BIN):
+$(BUILT_SO) $(BUILT_A) $(BUILT_BIN) $(BUILT_SERVER):
 	$(BUILD_ALL)
 
 CMAKEDIR := $(LIBDIR)/cmake/steamnetmsg
@@ -107,9 +110,10 @@ FILL_IN   = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI_MAJOR@|$(ABI_MAJOR)|g' 
     -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
     -e "s|@INCLUDEDIR_FROM_LIBDIR@|$$(realpath -m --relative-to=$(LIBDIR) $(INCLUDEDIR))|g"
 
-install: $(BUILT_SO) $(BUILT_A) $(BUILT_BIN) ## into PREFIX (/usr/local), LIBDIR, INCLUDEDIR, BINDIR, below DESTDIR
+install: $(BUILT_SO) $(BUILT_A) $(BUILT_BIN) $(BUILT_SERVER) ## into PREFIX (/usr/local), LIBDIR, INCLUDEDIR, BINDIR, below DESTDIR
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(CMAKEDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(BINDIR)"
 	install -C -m 755 $(BUILT_BIN) "$(DESTDIR)$(BINDIR)/steamnetmsg"
+	install -C -m 755 $(BUILT_SERVER) "$(DESTDIR)$(BINDIR)/steamnetmsg-server"
 	install -C -m 755 $(BUILT_SO) "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(VERSION)"
 	ln -sf libsteamnetmsg.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(ABI_MAJOR)"
 	ln -sf libsteamnetmsg.so.$(ABI_MAJOR) "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so"
@@ -122,7 +126,7 @@ install: $(BUILT_SO) $(BUILT_A) $(BUILT_BIN) ## into PREFIX (/usr/local), LIBDIR
 uninstall: ## takes away what install put there
 	rm -f "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(VERSION)" "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so.$(ABI_MAJOR)" \
 	    "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.so" "$(DESTDIR)$(LIBDIR)/libsteamnetmsg.a" "$(DESTDIR)$(BINDIR)/steamnetmsg" \
-	    "$(DESTDIR)$(INCLUDEDIR)/steamnetmsg.h" "$(DESTDIR)$(LIBDIR)/pkgconfig/steamnetmsg.pc"
+	    "$(DESTDIR)$(BINDIR)/steamnetmsg-server" "$(DESTDIR)$(INCLUDEDIR)/steamnetmsg.h" "$(DESTDIR)$(LIBDIR)/pkgconfig/steamnetmsg.pc"
 	rm -rf "$(DESTDIR)$(CMAKEDIR)"
 
 clean: ## everything built

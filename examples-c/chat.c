@@ -131,7 +131,7 @@ static void watch(struct chat *chat)
         snm_connection_state state = snm_get_session_connection_info(chat->endpoint, member->id, &info, NULL);
 
         if (state == SNM_STATE_CONNECTED && member->state != SNM_STATE_CONNECTED)
-            printf("* connected with %" PRIu64 " at %s, %s\n", member->id, info.remote_address,
+            printf("* connected with %" PRIu64 " at %s, %s\n", member->id, whereabouts(&info),
                    info.info_flags & SNM_INFO_UNAUTHENTICATED ? "who only says so" : "certified");
         else if (member->state == SNM_STATE_CONNECTED && !has_session(state))
             printf("* %" PRIu64 " is gone\n", member->id);
@@ -184,7 +184,7 @@ static void show_info(struct chat *chat)
         snm_realtime_status status = SNM_REALTIME_STATUS_INIT;
         snm_connection_state state = snm_get_session_connection_info(chat->endpoint, id, &info, &status);
 
-        printf("%" PRIu64 ": %s %s", id, snm_connection_state_name(state), info.remote_address);
+        printf("%" PRIu64 ": %s %s", id, snm_connection_state_name(state), whereabouts(&info));
         if (state == SNM_STATE_CONNECTED)
             printf(", ping %" PRId32 " ms, quality %.2f here %.2f there (-1: not known yet)%s", status.ping,
                    (double)status.local_quality, (double)status.remote_quality,

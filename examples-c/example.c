@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_SIZE = 32, CERTIFICATE_SIZE = 133 };
+enum { KEY_SIZE = 32, CERTIFICATE_SIZE = 133, RELAY_ONLY = 1 };
 
 static volatile sig_atomic_t stop_flag; /* a signal handler can reach nothing else */
 
@@ -47,6 +47,11 @@ void print_safely(FILE *out, const void *text, size_t size)
     }
 }
 
+const char *whereabouts(const snm_connection_info *info)
+{
+    return info->info_flags & SNM_INFO_RELAYED ? "a relay" : info->remote_address;
+}
+
 uint64_t parse_steam_id(const char *text)
 {
     char *end;
@@ -67,17 +72,18 @@ struct options options_default(void)
     return options;
 }
 
-/* "1002@127.0.0.1:7002" */
+/* "1002@127.0.0.1:7002", or "1002" alone */
 static int take_peer(struct options *options, char *value)
 {
     char *at = strchr(value, '@');
 
-    if (!at || options->peer_count == EXAMPLE_MAX_PEERS)
+    if (options->peer_count == EXAMPLE_MAX_PEERS)
         return 0;
-    *at = '\0';
+    if (at)
+        *at = '\0';
     uint64_t id = parse_steam_id(value);
     options->peers[options->peer_count].id = id;
-    options->peers[options->peer_count].address = at + 1;
+    options->peers[options->peer_count].address = at ? at + 1 : NULL;
     options->peer_count++;
     return id != 0;
 }
@@ -98,9 +104,13 @@ int options_take(struct options *options, int argc, char **argv, int *at)
         options->allow_lan = 1;
         return 1;
     }
+    if (strcmp(name, "--relay-only") == 0) {
+        options->relay_only = 1;
+        return 1;
+    }
     if (strcmp(name, "--id") != 0 && strcmp(name, "--bind") != 0 && strcmp(name, "--peer") != 0
         && strcmp(name, "--identity") != 0 && strcmp(name, "--authority") != 0 && strcmp(name, "--loss") != 0
-        && strcmp(name, "--lag") != 0)
+        && strcmp(name, "--lag") != 0 && strcmp(name, "--url") != 0)
         return 0;
     if (*at + 1 >= argc) {
         fprintf(stderr, "%s needs a value\n", name);
@@ -116,6 +126,8 @@ int options_take(struct options *options, int argc, char **argv, int *at)
         options->bind = value;
     else if (strcmp(name, "--peer") == 0)
         right = take_peer(options, value);
+    else if (strcmp(name, "--url") == 0)
+        options->url = value;
     else if (strcmp(name, "--identity") == 0)
         options->identity = value;
     else if (strcmp(name, "--authority") == 0)
@@ -171,6 +183,9 @@ snm_endpoint *options_open(const struct options *options, snm_config *config)
     int right = snm_config_set_int(config, SNM_CONFIG_LOCAL_STEAM_ID, (int64_t)options->id) == SNM_RESULT_OK
         && snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, options->bind) == SNM_RESULT_OK
         && snm_config_set_string(config, SNM_CONFIG_TRUSTED_AUTHORITIES, authority) == SNM_RESULT_OK
+        && snm_config_set_string(config, SNM_CONFIG_SIGNALING_URL, options->url ? options->url : "") == SNM_RESULT_OK
+        && (!options->relay_only
+            || snm_config_set_int(config, SNM_CONFIG_P2P_TRANSPORT_ICE_ENABLE, RELAY_ONLY) == SNM_RESULT_OK)
         && snm_config_set_int(config, SNM_CONFIG_IP_ALLOW_WITHOUT_AUTH, options->allow_lan) == SNM_RESULT_OK
         && snm_config_set_float(config, SNM_CONFIG_FAKE_PACKET_LOSS_SEND, options->loss_percent) == SNM_RESULT_OK
         && snm_config_set_float(config, SNM_CONFIG_FAKE_PACKET_LOSS_RECV, options->loss_percent) == SNM_RESULT_OK
@@ -181,6 +196,12 @@ snm_endpoint *options_open(const struct options *options, snm_config *config)
     if (!right)
         fprintf(stderr, "cannot open the endpoint: %s\n", snm_last_error());
     for (int i = 0; right && i < options->peer_count; i++) {
+        if (!options->peers[i].address) {
+            right = options->url != NULL;
+            if (!right)
+                fprintf(stderr, "where is %" PRIu64 "? Say --peer N@HOST:PORT, or --url\n", options->peers[i].id);
+            continue;
+        }
         right = snm_add_peer_address(endpoint, options->peers[i].id, options->peers[i].address) == SNM_RESULT_OK;
         if (!right)
             fprintf(stderr, "cannot use the address of %" PRIu64 ": %s\n", options->peers[i].id, snm_last_error());

@@ -17,9 +17,11 @@ struct options {
     const char *bind; /* "ip:port" of our socket */
     struct {
         uint64_t id;
-        const char *address;
+        const char *address; /* NULL: the signaling server knows */
     } peers[EXAMPLE_MAX_PEERS];
     int peer_count;
+    const char *url;       /* of the signaling server, where peers are met by steam id; NULL: by their addresses */
+    int relay_only;        /* never show peers an address of ours */
     const char *identity;  /* a folder with our identity.key and identity.cert; NULL: we only claim our steam id */
     const char *authority; /* public keys of those whose certificates we believe; NULL: nobody's */
     int allow_lan;       /* talk to machines other than this one without certificates */
@@ -30,7 +32,10 @@ struct options {
 #define OPTIONS_HELP                                                                   \
     "  --id N                our steam id (needed)\n"                                  \
     "  --bind IP:PORT        our socket (default 127.0.0.1:0, any free port)\n"        \
-    "  --peer N@HOST:PORT    where steam id N is; may be given several times\n"        \
+    "  --url URL             meet peers by this signaling server (steamnetmsg-server)\n" \
+    "  --relay-only          never show peers an address of ours\n"                  \
+    "  --peer N@HOST:PORT    where steam id N is, or with --url just N; may be given\n" \
+    "                        several times\n"                                        \
     "  --identity DIR        prove who we are, with the identity.key and identity.cert\n" \
     "                        there (made by the program steamnetmsg)\n"               \
     "  --authority PUBKEY    let in only whom this authority has certified\n"         \
@@ -52,6 +57,9 @@ int options_take(struct options *options, int argc, char **argv, int *at);
  * hold further settings; it is destroyed. NULL when it did not work, which has been said on stderr.
  */
 snm_endpoint *options_open(const struct options *options, snm_config *config);
+
+/* Where the peer of a session is, for people. */
+const char *whereabouts(const snm_connection_info *info);
 
 /* A steam id in decimal, or 0 (which is nobody) if the text is no number. */
 uint64_t parse_steam_id(const char *text);

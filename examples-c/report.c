@@ -79,7 +79,7 @@ void report_session(snm_endpoint *endpoint, uint64_t peer, const struct options 
     const snm_connection_state state = snm_get_session_connection_info(endpoint, peer, &info, &status);
     const double seconds = seconds_since(progress->started_us);
 
-    printf("  session      with %" PRIu64 " at %s, %s%s\n", peer, info.remote_address, snm_connection_state_name(state),
+    printf("  session      with %" PRIu64 " at %s, %s%s\n", peer, whereabouts(&info), snm_connection_state_name(state),
            info.info_flags & SNM_INFO_UNAUTHENTICATED ? ", encrypted, unauthenticated" : ", encrypted, certified");
     printf("  injected     loss %g %%, lag %d ms, each way, at this end\n", options->loss_percent, options->lag_ms);
     printf("  ping         %" PRId32 " ms\n", status.ping);

@@ -258,7 +258,10 @@ enum {
   SNM_EVENT_SESSION_REQUEST = 1,
   /** The session with remote_steam_id failed; reason, connection_state and debug_message say how. */
   SNM_EVENT_SESSION_FAILED = 2,
-  /** State of the signaling client: connection_state 3 online, 1 connecting, 5 refused or lost. Not sent by this version. */
+  /**
+   * The connection to the signaling server: connection_state 3 online, 1 connecting, 5 refused or lost; reason and
+   * debug_message say why. Told when that changes; the library goes on by itself.
+   */
   SNM_EVENT_SIGNALING = 3
 };
 
@@ -463,9 +466,9 @@ struct snm_connection_info {
   int64_t user_data;
   /** Always 0. */
   uint32_t listen_socket;
-  /** Always 0. */
+  /** The point of presence of the peer's relay, up to four letters as in Steam's API; 0 without one. */
   uint32_t remote_pop;
-  /** Always 0. */
+  /** The same of our relay. */
   uint32_t pop_relay;
   /** Why it ended: one of SNM_END_, 0 while alive. */
   int32_t end_reason;
@@ -957,11 +960,15 @@ enum {
    * accepted.
    */
   SNM_CONFIG_P2P_TRANSPORT_ICE_ENABLE = 104,
-  /** TURN servers. String, default "". Not in this version: only the default is accepted. */
+  /**
+   * Relays, comma separated, eight at most: "turn:host:3478?transport=udp", "turn:host:3478?transport=tcp",
+   * "turns:host:5349" (TLS) or "host:3478". Beside those the signaling server names. String, default "" (eight relays at
+   * most). Live.
+   */
   SNM_CONFIG_P2P_TURN_SERVER_LIST = 107,
-  /** Their user names. String, default "". Not in this version: only the default is accepted. */
+  /** The user names for these relays, comma separated, by position. String, default "" (one for each relay). Live. */
   SNM_CONFIG_P2P_TURN_USER_LIST = 108,
-  /** Their passwords. String, default "". Not in this version: only the default is accepted. */
+  /** The passwords for these relays, comma separated, by position. String, default "" (one for each relay). Live. */
   SNM_CONFIG_P2P_TURN_PASS_LIST = 109,
   /**
    * Our certificate: an authority's word that LOCAL_STEAM_ID belongs to IDENTITY_KEY, which must be set. Bytes,
@@ -975,47 +982,79 @@ enum {
    * reason 4003. String, default "" (nobody proves who he is). Live.
    */
   SNM_CONFIG_TRUSTED_AUTHORITIES = 10005,
-  /** The signaling server. String, default "". Not in this version: only the default is accepted. */
+  /**
+   * The signaling server, through which peers find each other by steam id: "wss://host" or "wss://host:port/path"
+   * (the library adds /snm/v0); "ws://…" is not encrypted, for servers on this machine. "" for none: then peers are
+   * found by snm_add_peer_address, or by your own signaling. Logging in, being refused and losing the server are told by
+   * SNM_EVENT_SIGNALING; the library connects again by itself, and sessions that stand do not need it. Without
+   * SNM_CONFIG_TRUSTED_AUTHORITIES, those are trusted that the server announces, but only over wss:// or on
+   * this machine. String, default "" (where the signaling server is). Live.
+   */
   SNM_CONFIG_SIGNALING_URL = 10006,
   /** Look for peers on the local network? Int, default 0. Not in this version: only the default is accepted. */
   SNM_CONFIG_LAN_DISCOVERY = 10007,
   /**
-   * The token shown to the signaling server. String, default "". Not in this version: only the default is
-   * accepted.
+   * The token shown to the signaling server: a JWT of your backend's that says which steam id we may use. Set it
+   * again before it expires, or when a login was refused: the server hears of it at once. String, default "" (a login is
+   * a message of 8 KiB at most). Live.
    */
-  SNM_CONFIG_LOGIN_TOKEN = 10016
+  SNM_CONFIG_LOGIN_TOKEN = 10016,
+  /**
+   * A file of certificates in PEM, that wss:// and turns: servers may be certified by, beside those the world
+   * trusts: for a server with a certificate of your own making. Read when connecting. String, default "" (the path
+   * of a file). Live.
+   */
+  SNM_CONFIG_SIGNALING_CA = 10018
 };
 
 /* ---- Your own signaling ------------------------------------------------------------------------ */
 
-/* How two users that do not know each other's address will be introduced by your own service. This version
- * has none of it: the functions are here so that nothing has to be looked up later. */
+/* How two users that do not know each other's address are introduced by your own service, instead of the
+ * signaling server of SNM_CONFIG_SIGNALING_URL. Signals are opaque, 4096 bytes at most, best effort; a session
+ * begins with a few of them and leaves them for the first path that is proven. */
 
-/** Called with a signal to carry to a user, by whatever means the app has: opaque, under 4 KiB, best effort. */
+/**
+ * Called with a signal to carry to a user, by whatever means the app has: opaque, 4096 bytes at most, best effort.
+ * Loss, duplication and reordering slow the meeting down and never break it. The bytes are valid during the call only.
+ */
 typedef void (SNM_CALL *snm_send_signal_fn)(void *user_data, uint64_t to_steam_id, const uint8_t *signal,
                                             uint32_t size);
 
-/** Sets who carries signals. Not in this version: nothing happens, and snm_last_error() says so. */
+/**
+ * Sets who carries signals; NULL for nobody. It implies snm_use_own_signaling(endpoint, function != NULL).
+ *
+ * Called under the rules of snm_set_session_request_callback: inside snm_run_callbacks, or on the poll thread with
+ * SNM_CONFIG_CALLBACK_MODE 1; and when this returns, no call of the function it replaced is under way. NULL or
+ * destroyed endpoint: nothing happens.
+ */
 void SNM_CALL snm_set_signal_callback(snm_endpoint *endpoint, snm_send_signal_fn function, void *user_data);
 
 /**
- * Hands in a signal that was carried here. Not in this version: SNM_RESULT_INVALID_STATE.
+ * Hands in a signal that was carried here. from_steam_id is who your carrier says it is from; the library checks that
+ * for itself.
  *
- * INVALID_PARAM for NULL.
+ * SNM_RESULT_OK, also for what turns out to be no signal of ours: such is dropped and counted. INVALID_PARAM (NULL,
+ * user 0, empty or above 4096 bytes); INVALID_STATE (without snm_use_own_signaling there is no way to answer, or the
+ * endpoint is destroyed); FAIL as usual. Any thread; never waits.
  */
 snm_result SNM_CALL snm_receive_signal(snm_endpoint *endpoint, uint64_t from_steam_id, const uint8_t *signal,
                                        uint32_t size);
 
 /**
- * Takes a signal to carry to *out_to_steam_id: its size, 0 for none, minus the size needed if out_size is
- * too small. Not in this version: always 0.
+ * Takes a signal to carry to *out_to_steam_id, instead of the callback.
+ *
+ * Its size: the signal is in out, and yours to carry. 0: none waits, or an argument is bad (NULL; snm_last_error()
+ * says which). Below 0: out_size is too small, minus the result is needed (never above 4096), and the signal
+ * waits on. At most 256 wait; the oldest make room. Any thread; never waits.
  */
 int32_t SNM_CALL snm_poll_signal(snm_endpoint *endpoint, uint64_t *out_to_steam_id, uint8_t *out,
                                  uint32_t out_size);
 
 /**
- * Says that the app carries signals itself and polls for them. Not in this version: nothing happens, and
- * snm_last_error() says so.
+ * Says that the app carries signals itself (1) and will take them by snm_poll_signal or the callback, or that it does
+ * not (0). Meanwhile the signaling server, if one is set, still gives certificates and relays, but carries nothing.
+ *
+ * NULL or destroyed endpoint: nothing happens. Any thread; never waits.
  */
 void SNM_CALL snm_use_own_signaling(snm_endpoint *endpoint, uint8_t on);
 

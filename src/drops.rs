@@ -48,11 +48,15 @@ pub enum Dropped {
     Gathering,
     /// What a relay brought or took that it should not have.
     BadRelay,
+    /// A frame of the signaling server that cannot be read, or papers that are not ours.
+    BadRendezvous,
+    /// A signal that found no room on its way out.
+    SignalOverflow,
 }
 
 impl Dropped {
     /// How many reasons there are.
-    pub const COUNT: usize = Dropped::BadRelay as usize + 1;
+    pub const COUNT: usize = Dropped::SignalOverflow as usize + 1;
 
     /// Every reason with its name, in order.
     pub const NAMES: [&'static str; Dropped::COUNT] = [
@@ -77,6 +81,8 @@ impl Dropped {
         "no_carrier",
         "gathering",
         "bad_relay",
+        "bad_rendezvous",
+        "signal_overflow",
     ];
 }
 

@@ -9,7 +9,7 @@
 //! | – | [`machine`] | the wall: what a driver may ask of the core |
 //! | 4 | [`endpoint`] | who we are: sessions, routes, mailbox, config |
 //! | 3 | [`session`] | one peer as the app sees it; one keyed connection at a time |
-//! | 2 | [`transport`], [`path`] | how messages travel; where datagrams go |
+//! | 2 | [`transport`], [`path`], [`relay`] | how messages travel; where datagrams go; our place on a TURN server |
 //! | 1 | [`wire`], [`crypto`] | bytes ↔ values; sealed ↔ open |
 //! | 0 | [`time`], [`ids`], [`ranges`], [`drops`], [`settings`] | words |
 //!
@@ -27,6 +27,7 @@ pub mod crypto;
 pub mod wire;
 
 pub mod path;
+pub mod relay;
 pub mod transport;
 
 pub mod session;

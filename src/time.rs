@@ -79,6 +79,8 @@ pub enum Why {
     Keepalive,
     /// A path is probed.
     Path,
+    /// A relay is asked for something, or its answer is overdue.
+    Relay,
     /// A session ends or changes state: initial, connected or idle time-out, end of a linger.
     Session,
     /// An injected fault lets a delayed datagram go.

@@ -117,6 +117,11 @@ fn sending_keeps_its_limits_and_flags() {
 }
 
 #[test]
+fn an_app_introduces_its_users_by_signals_of_its_own() {
+    run("own_signaling");
+}
+
+#[test]
 fn every_message_arrives_through_a_storm_in_real_time() {
     run("storm");
 }

@@ -140,8 +140,9 @@ const CHAPTERS: &[Chapter] = &[
     },
     Chapter {
         title: "Your own signaling",
-        prose: "How two users that do not know each other's address will be introduced by your own service. This version\n\
-                has none of it: the functions are here so that nothing has to be looked up later.",
+        prose: "How two users that do not know each other's address are introduced by your own service, instead of the\n\
+                signaling server of SNM_CONFIG_SIGNALING_URL. Signals are opaque, 4096 bytes at most, best effort; a session\n\
+                begins with a few of them and leaves them for the first path that is proven.",
         names: &[
             "snm_send_signal_fn",
             "snm_set_signal_callback",

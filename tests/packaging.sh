@@ -18,6 +18,7 @@ installs() {
     [ -f "$prefix/lib/libsteamnetmsg.a" ]
     cmp "$top/include/steamnetmsg.h" "$prefix/include/steamnetmsg.h"
     "$prefix/bin/steamnetmsg" --version
+    "$prefix/bin/steamnetmsg-server" --version
 }
 
 soname_carries_the_abi_version() {

@@ -156,9 +156,13 @@ fn benches() -> Vec<File> {
 }
 
 /// Everything people read: code, papers, scripts.
+fn server() -> Vec<File> {
+    files_below("server/src", &["rs"]).iter().map(|path| read(path)).collect()
+}
+
 fn texts() -> Vec<File> {
     let endings = ["rs", "md", "txt", "h", "c", "sh", "toml", "in", "py", "mjs", "go", "cs", "map"];
-    let dirs = ["src", "tests", "docs", "include", "examples-c", "packaging", "tools", "tool", "benches"];
+    let dirs = ["src", "tests", "docs", "include", "examples-c", "packaging", "tools", "tool", "server", "benches"];
     let mut paths: Vec<PathBuf> = dirs.iter().flat_map(|dir| files_below(dir, &endings)).collect();
     let top = fs::read_dir(root()).expect("the root").map(|entry| entry.expect("readable").path());
     paths.extend(top.filter(|path| path.extension().is_some_and(|e| endings.iter().any(|ending| e == *ending))));
@@ -362,6 +366,7 @@ fn followed_by_digit(line: &str, mark: char) -> bool {
 fn every_file_says_first_what_its_room_decides() {
     assert_none(rooms_without_a_word(&sources()));
     assert_none(rooms_without_a_word(&benches()));
+    assert_none(rooms_without_a_word(&server()));
 }
 
 #[test]
@@ -373,6 +378,7 @@ fn no_room_knows_a_floor_that_is_not_below_it() {
 fn unsafe_code_is_in_the_door_alone() {
     assert_none(unsafe_outside_the_door(&sources()));
     assert_none(unsafe_outside_the_door(&benches()));
+    assert_none(unsafe_outside_the_door(&server()));
 }
 
 #[test]
@@ -385,12 +391,14 @@ fn one_file_reads_the_clock() {
 fn no_file_is_too_long() {
     assert_none(long_files(&sources()));
     assert_none(long_files(&benches()));
+    assert_none(long_files(&server()));
 }
 
 #[test]
 fn nothing_is_left_to_be_done() {
     assert_none(unfinished(&sources()));
     assert_none(unfinished(&benches()));
+    assert_none(unfinished(&server()));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# tools/demo.sh DIRECTORY TOOL: shows what the library does, with the C examples built there, between users that TOOL, the
-# program steamnetmsg, certifies. SNM_DEMO_MIB is the least size of the file that is sent (64).
+# tools/demo.sh DIRECTORY TOOL SERVER: shows what the library does, with the C examples built there, between users that
+# TOOL, the program steamnetmsg, or SERVER, the program steamnetmsg-server, certifies. SNM_DEMO_MIB is the least size of
+# the file that is sent (64).
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 examples=$(cd "$1" && pwd)
 tool=$2
+server=$3
 least_bytes=$((${SNM_DEMO_MIB:-64} * 1024 * 1024))
 # shellcheck source=tools/programs.sh
 . "$top/tools/programs.sh"
@@ -49,15 +51,24 @@ papers() {
     "$tool" cert show "$scratch/1001/identity.cert" --authority "$authority" | sed 's/^/  /'
     heading "Two endpoints of one process say hello"
     "$examples/hello" "$scratch/1001" "$scratch/1002" "$authority" | sed 's/^/  /'
-    as_1001=(--id 1001 --identity "$scratch/1001" --authority "$authority")
-    as_1002=(--id 1002 --identity "$scratch/1002" --authority "$authority")
+}
+
+# A server on this machine: all that two users need to find each other.
+rendezvous() {
+    heading "2. One server, one URL: users find each other by steam id"
+    start server "$server" --dev --port 0
+    wait_for server '"url"'
+    url=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' "$scratch/server.log" | head -n 1)
+    echo "  steamnetmsg-server --dev is at $url"
+    as_1001=(--id 1001 --url "$url")
+    as_1002=(--id 1002 --url "$url")
 }
 
 chat() {
-    heading "2. Two processes talk by steam id"
-    start bert "$examples/chat" "${as_1002[@]}"
+    heading "3. Two processes talk over a relay, and know of each other nothing but the steam id"
+    start bert "$examples/chat" "${as_1002[@]}" --relay-only
     see bert "listens at"
-    start anna "$examples/chat" "${as_1001[@]}" --peer "1002@$(address_of bert)"
+    start anna "$examples/chat" "${as_1001[@]}" --relay-only --peer 1002
     see anna "listens at"
     say anna "Hello 1002, this is 1001. Can you read me?"
     see bert "accept? [y/n]"
@@ -91,11 +102,11 @@ make_file() {
 file() {
     local digest received
     make_file
-    heading "3. A file of $(($(wc -c <"$scratch/game-assets.bin") / 1048576)) MiB over a line with 5 % loss and 50 ms round trip," \
+    heading "4. A file of $(($(wc -c <"$scratch/game-assets.bin") / 1048576)) MiB over a line with 5 % loss and 50 ms round trip," \
         "and a 60 Hz heartbeat beside it"
     mkdir "$scratch/received"
     start receiver "$examples/sendfile" recv "${as_1002[@]}" --out "$scratch/received" --once
-    "$examples/sendfile" send "${as_1001[@]}" --peer "1002@$(address_of receiver)" --loss 5 --lag 25 \
+    "$examples/sendfile" send "${as_1001[@]}" --peer 1002 --loss 5 --lag 25 \
         "$scratch/game-assets.bin"
     finish receiver
     heading "What the receiver saw"
@@ -122,5 +133,6 @@ open_programs
 trap ended EXIT
 heading "steamnetmsg: peer-to-peer messages by steam id"
 papers
+rendezvous
 chat
 file

@@ -8,5 +8,6 @@ pub mod clock;
 pub mod lab;
 pub mod link;
 pub mod process;
+pub mod socket;
 pub mod transport;
 pub mod workloads;

@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 
 /// Keeps these signatures apart from any other this key may ever make.
 const LABEL: &[u8; 31] = b"steamnetmsg identity binding v0";
+/// The same for logins.
+const LOGIN_LABEL: &[u8; 19] = b"steamnetmsg login 0";
 const BINDING_LEN: usize = LABEL.len() + 4 + 8 + 32 + 8;
 
 /// Is this a public key for which not just anybody can sign? For points of small order, which RFC 8032 does not
@@ -63,6 +65,12 @@ impl Identity {
         let signature = self.0.sign(&binding(app, steam_id, static_public, not_after));
         signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
     }
+
+    /// Signs a login of `steam_id` in `app` at the signaling server `host`, which gave `nonce`.
+    pub fn sign_login(&self, app: AppId, steam_id: SteamId, nonce: &[u8; 32], host: &str) -> [u8; 64] {
+        let signature = self.0.sign(&login(&self.public_key(), app, steam_id, nonce, host));
+        signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
+    }
 }
 
 impl fmt::Debug for Identity {
@@ -86,6 +94,29 @@ pub fn verify_binding(
     UnparsedPublicKey::new(&ED25519, identity_key)
         .verify(&binding(app, steam_id, static_public, not_after), signature)
         .map_err(|_| CryptoError::BadSignature)
+}
+
+/// Checks what [`Identity::sign_login`] signed. Whether the key speaks for the steam id is for the caller.
+///
+/// # Errors
+/// [`CryptoError::BadSignature`].
+pub fn verify_login(
+    identity_key: &[u8; 32],
+    app: AppId,
+    steam_id: SteamId,
+    nonce: &[u8; 32],
+    host: &str,
+    signature: &[u8; 64],
+) -> Result<(), CryptoError> {
+    UnparsedPublicKey::new(&ED25519, identity_key)
+        .verify(&login(identity_key, app, steam_id, nonce, host), signature)
+        .map_err(|_| CryptoError::BadSignature)
+}
+
+/// `[label][nonce 32][app u32][steam id u64][identity key 32][host]`, big endian.
+fn login(identity_key: &[u8; 32], app: AppId, steam_id: SteamId, nonce: &[u8; 32], host: &str) -> Vec<u8> {
+    let (app, steam_id) = (app.0.to_be_bytes(), steam_id.0.to_be_bytes());
+    [&LOGIN_LABEL[..], nonce, &app, &steam_id, identity_key, host.as_bytes()].concat()
 }
 
 /// `[label][app u32][steam id u64][static key 32][not-after u64]`, big endian.

@@ -10,6 +10,9 @@
 //! | `clock` | what time it is |
 //! | `udp`, `ports` | one socket; all of an endpoint, and the batches |
 //! | `turn`, `poll_thread`, `alarm` | an endpoint's turn; whose turn it is; sleeping precisely |
+//! | `servers` | which servers an endpoint talks to; who carries signals |
+//! | `signaling`, `relays` | the connection to the signaling server; names and streams of relays |
+//! | `stream`, `tls` | one TCP connection; whom we believe under TLS |
 //! | `shared`, `bell` | what app and poll thread share; sleeping app threads |
 //! | `resolve`, `threads` | host names; how threads start and end so that the library can be unloaded |
 //!
@@ -21,9 +24,14 @@ mod bell;
 pub mod clock;
 mod poll_thread;
 mod ports;
+mod relays;
 mod resolve;
+mod servers;
 mod shared;
+mod signaling;
+mod stream;
 mod threads;
+mod tls;
 mod turn;
 mod udp;
 
@@ -34,15 +42,18 @@ use crate::endpoint::config::{Config, ConfigError};
 use crate::endpoint::events::Event;
 use crate::endpoint::lanes::{Outgoing, PeerCell, charge};
 use crate::endpoint::mailbox::Message;
+use crate::endpoint::signals::Carrier;
 use crate::endpoint::{Endpoint, MAX_MESSAGE_SIZE, SendError, flags};
 use crate::ids::{Channel, SteamId};
 use crate::time::{Duration, Instant};
+use crate::wire::candidate::{Candidate, CandidateKind};
 use ports::Ports;
 use ring::rand::{SecureRandom, SystemRandom};
 use shared::Shared;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
 /// A NO_DELAY message that would wait longer than this is dropped instead, microseconds.
@@ -100,15 +111,16 @@ pub struct Driver {
 /// See [`OpenError`].
 pub fn open(config: Config, hook: Option<EventHook>) -> Result<Arc<Driver>, OpenError> {
     let (group, bind) = (config.poll_group, config.bind.clone());
-    if bind.len() > poll_thread::MAX_SOCKETS {
-        let text = format!("BIND_ADDRESS: at most {} addresses", poll_thread::MAX_SOCKETS);
+    if bind.len() > poll_thread::MAX_UDP_SOCKETS {
+        let text = format!("BIND_ADDRESS: at most {} addresses", poll_thread::MAX_UDP_SOCKETS);
         return Err(ConfigError::Limit(text).into());
     }
     let mut seed = Zeroizing::new([0; 32]);
     SystemRandom::new().fill(&mut *seed).map_err(|_| OpenError::Random)?;
-    let endpoint = Endpoint::new(config, *seed, crate::crypto::packet::aead_support(), clock::now())?;
+    let mut endpoint = Endpoint::new(config, *seed, crate::crypto::packet::aead_support(), clock::now())?;
     let ports = Ports::bind(&bind)?;
     let local = ports.local();
+    endpoint.set_candidates(clock::now(), bound_candidates(&local));
     let make = |doorbell| Shared::new(endpoint, doorbell, local, hook);
     let shared = poll_thread::join(group, ports, make).map_err(OpenError::Thread)?;
     Ok(Arc::new(Driver { shared }))
@@ -179,6 +191,44 @@ impl Driver {
             }
         };
         self.shared.bell.sleep(until, look).unwrap_or(false)
+    }
+
+    /// From now on the app carries signals itself, or (`false`) leaves that to the signaling server.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn use_own_signaling(&self, on: bool) -> Result<(), Gone> {
+        self.shared.with_endpoint(|endpoint, now| {
+            self.shared.use_own_signaling(on);
+            if on {
+                // At once, so that what the app sends next finds its way.
+                endpoint.set_signaling(now, Carrier::Online);
+            }
+        })
+    }
+
+    /// Does the app carry signals itself?
+    pub fn has_own_signaling(&self) -> bool {
+        self.shared.has_own_signaling()
+    }
+
+    /// The next signal for the app to carry, if it has at most `max` bytes; none unless it carries signals itself.
+    ///
+    /// # Errors
+    /// The size of a larger one, which stays.
+    pub fn poll_signal(&self, max: usize) -> Result<Option<(SteamId, Vec<u8>)>, usize> {
+        self.shared.poll_signal(max)
+    }
+
+    /// Interfaces changed: paths are proven anew, servers asked for a sign of life.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn handle_network_change(&self) -> Result<(), Gone> {
+        self.shared.with_endpoint(|endpoint, now| {
+            endpoint.handle_network_change(now);
+            self.shared.network_changed.store(true, Ordering::Release);
+        })
     }
 
     /// Was [`Driver::close`] called?
@@ -253,6 +303,12 @@ impl Drop for Driver {
     }
 }
 
+/// What peers may be told of sockets that are bound to one address each.
+fn bound_candidates(local: &[SocketAddr]) -> Vec<Candidate> {
+    let bound = local.iter().filter(|address| !address.ip().is_unspecified());
+    bound.map(|address| Candidate { kind: CandidateKind::Host, pop: 0, address: *address }).collect()
+}
+
 /// May a message of `size` go to this peer without the lock? What is refused there for its size, or starts
 /// a session, is the endpoint's business.
 fn takes_lane(cell: &PeerCell, size: usize) -> bool {
@@ -270,6 +326,9 @@ fn reserve(cell: &PeerCell, size: usize, flags: i32) -> Result<(), SendError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod with_servers;
 
 #[cfg(test)]
 mod tests {

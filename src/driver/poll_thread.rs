@@ -16,7 +16,7 @@ use super::alarm::Alarm;
 use super::ports::{Inbound, Ports};
 use super::threads::{self, Join};
 use super::turn::{Next, Seat};
-use super::{clock, shared::Shared};
+use super::{clock, servers, shared::Shared};
 use crate::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token, Waker};
 use std::collections::BTreeMap;
@@ -32,7 +32,10 @@ const WAKER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
 
 /// Sockets one endpoint may have; their tokens follow that of its seat.
-pub(super) const MAX_SOCKETS: usize = 1 << 8;
+const MAX_SOCKETS: usize = 1 << 8;
+
+/// Sockets for UDP one endpoint may have: its first tokens. The others are those of its servers.
+pub(super) const MAX_UDP_SOCKETS: usize = MAX_SOCKETS - servers::TOKENS;
 
 /// A poll thread as others see it.
 pub(super) struct PollThread {
@@ -117,7 +120,7 @@ pub(super) fn join(group: i32, mut ports: Ports, make: impl FnOnce(Doorbell) -> 
     one.next_seat += 1;
     one.endpoints += 1;
     let shared = Arc::new(make(Doorbell { thread: one.thread.clone(), rung: AtomicBool::new(true) }));
-    one.thread.arrivals().push((seat, Seat::new(shared.clone(), ports)));
+    one.thread.arrivals().push((seat, Seat::new(shared.clone(), ports, seat * MAX_SOCKETS)));
     one.thread.wake();
     Ok(shared)
 }

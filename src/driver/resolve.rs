@@ -5,8 +5,8 @@
 
 use super::threads::{self, Join};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Lookups at once.
@@ -18,6 +18,9 @@ pub(super) const MAX_ADDRESSES: usize = 8;
 /// How long [`wait_for_lookups`] waits at most.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Wakes the poll thread that waits for an answer.
+pub(super) type Ring = Arc<dyn Fn() + Send + Sync>;
+
 /// A name to look up and who wants to know.
 pub(super) struct Lookup {
     pub(super) host: String,
@@ -26,6 +29,39 @@ pub(super) struct Lookup {
     pub(super) wanted: Box<dyn Fn() -> bool + Send>,
     /// Takes at most [`MAX_ADDRESSES`]; none when the name is unknown.
     pub(super) answer: Box<dyn FnOnce(Vec<SocketAddr>) + Send>,
+}
+
+/// A lookup whose answer somebody comes for. Dropped, it is wanted no more.
+#[derive(Debug)]
+pub(super) struct Asked(Arc<Mutex<Option<Vec<SocketAddr>>>>);
+
+impl Asked {
+    /// Looks up `host`, unless it is an IP address already; `ring` is called when the answer is there. `None` when too
+    /// many wait.
+    pub(super) fn start(host: &str, port: u16, ring: &Ring) -> Option<Asked> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Some(Asked(Arc::new(Mutex::new(Some(vec![SocketAddr::new(ip, port)])))));
+        }
+        let place: Arc<Mutex<Option<Vec<SocketAddr>>>> = Arc::default();
+        let (asker, listener, ring) = (Arc::downgrade(&place), Arc::downgrade(&place), ring.clone());
+        let lookup = Lookup {
+            host: host.to_owned(),
+            port,
+            wanted: Box::new(move || asker.strong_count() > 0),
+            answer: Box::new(move |addresses| {
+                if let Some(place) = listener.upgrade() {
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(addresses);
+                    ring();
+                }
+            }),
+        };
+        start(lookup).then_some(Asked(place))
+    }
+
+    /// The addresses once they are there, once; none when the name is unknown.
+    pub(super) fn take(&self) -> Option<Vec<SocketAddr>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 struct Lookups {
@@ -108,7 +144,6 @@ pub fn wait_for_lookups() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     fn lookup(host: &str, wanted: bool, answers: &Arc<Mutex<Vec<Vec<SocketAddr>>>>) -> bool {
         let answers = answers.clone();

@@ -9,10 +9,12 @@ use super::bell::Bell;
 use super::clock;
 use super::poll_thread::Doorbell;
 use super::{EventHook, Gone};
+use crate::drops::Dropped;
 use crate::endpoint::Endpoint;
 use crate::endpoint::events::Event;
 use crate::endpoint::lanes::{Outgoing, PeerTable};
 use crate::endpoint::mailbox::Mailbox;
+use crate::ids::SteamId;
 use crate::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::VecDeque;
@@ -23,6 +25,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Messages on the out lane. A sender that finds it full takes the lock and empties it.
 const LANE_LENGTH: usize = 4_096;
+
+/// Signals waiting for an app that carries them itself; the oldest go first.
+const MAX_SIGNALS: usize = 256;
 
 /// The reason a peer's session gets when the endpoint fails under it, and the state that goes with it.
 const FAILED_INTERNALLY: (i32, i32) = (5_002, 5);
@@ -41,6 +46,13 @@ pub(super) struct Shared {
     /// How many events wait, so that looking for one costs no lock.
     events: AtomicUsize,
     hook: Option<EventHook>,
+    /// The app carries signals itself.
+    own_signaling: AtomicBool,
+    /// Signals it is to carry, and how many.
+    signals: Mutex<VecDeque<(SteamId, Vec<u8>)>>,
+    signals_waiting: AtomicUsize,
+    /// The app says that interfaces changed; the poll thread has not heard of it yet.
+    pub(super) network_changed: AtomicBool,
     poisoned: AtomicBool,
     /// Events of a poisoned endpoint.
     last_words: Mutex<VecDeque<Event>>,
@@ -71,6 +83,10 @@ impl Shared {
             bell: Bell::default(),
             events: AtomicUsize::new(0),
             hook,
+            own_signaling: AtomicBool::new(false),
+            signals: Mutex::new(VecDeque::new()),
+            signals_waiting: AtomicUsize::new(0),
+            network_changed: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             last_words: Mutex::new(VecDeque::new()),
             closed: AtomicBool::new(false),
@@ -113,6 +129,7 @@ impl Shared {
             }
             let poison = PoisonOnUnwind(&self.poisoned);
             let answer = f(&mut endpoint);
+            self.take_signals(&mut endpoint);
             self.events.store(endpoint.events_waiting(), Ordering::Release);
             std::mem::forget(poison);
             Some(answer)
@@ -153,6 +170,59 @@ impl Shared {
         }
     }
 
+    /// Who carries signals. Called under the endpoint's lock.
+    pub(super) fn use_own_signaling(&self, on: bool) {
+        self.own_signaling.store(on, Ordering::Release);
+        if !on {
+            self.signals().clear();
+            self.signals_waiting.store(0, Ordering::Release);
+        }
+    }
+
+    /// Does the app carry signals itself?
+    pub(super) fn has_own_signaling(&self) -> bool {
+        self.own_signaling.load(Ordering::Acquire)
+    }
+
+    /// Takes what an app that carries signals itself is to carry.
+    fn take_signals(&self, endpoint: &mut Endpoint) {
+        if !self.has_own_signaling() {
+            return;
+        }
+        let mut signals = self.signals();
+        while let Some(signal) = endpoint.poll_signal() {
+            if signals.len() >= MAX_SIGNALS {
+                signals.pop_front();
+                endpoint.count_drop(Dropped::SignalOverflow);
+            }
+            signals.push_back(signal);
+        }
+        self.signals_waiting.store(signals.len(), Ordering::Release);
+    }
+
+    /// The next signal if it has at most `max` bytes; else its size.
+    pub(super) fn poll_signal(&self, max: usize) -> Result<Option<(SteamId, Vec<u8>)>, usize> {
+        if self.signals_waiting.load(Ordering::Acquire) == 0 || self.is_closed() {
+            return Ok(None);
+        }
+        let mut signals = self.signals();
+        if let Some((_, bytes)) = signals.front().filter(|(_, bytes)| bytes.len() > max) {
+            return Err(bytes.len());
+        }
+        let signal = signals.pop_front();
+        self.signals_waiting.store(signals.len(), Ordering::Release);
+        Ok(signal)
+    }
+
+    fn signals(&self) -> MutexGuard<'_, VecDeque<(SteamId, Vec<u8>)>> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Events and signals waiting for the app.
+    fn waiting(&self) -> usize {
+        self.events.load(Ordering::Acquire) + self.signals_waiting.load(Ordering::Acquire)
+    }
+
     /// Tells the app's sleeping threads if messages or events wait for them.
     pub(super) fn announce(&self) {
         if self.has_news() {
@@ -163,19 +233,19 @@ impl Shared {
     /// Tells the app of waiting events on this thread, if it wants that. Never under a lock. True when it
     /// took some and left some: then it wants to be told again.
     pub(super) fn call_hook(&self) -> bool {
-        let before = self.events.load(Ordering::Acquire);
+        let before = self.waiting();
         let Some(hook) = self.hook.as_ref().filter(|_| before > 0 && !self.is_closed()) else {
             return false;
         };
         // The hook is the C door's, which guards the app's callbacks itself.
         let _ = catch_unwind(AssertUnwindSafe(hook));
-        let after = self.events.load(Ordering::Acquire);
+        let after = self.waiting();
         0 < after && after < before
     }
 
-    /// Do messages or events wait for the app?
+    /// Do messages, events or signals wait for the app?
     pub(super) fn has_news(&self) -> bool {
-        self.events.load(Ordering::Acquire) > 0 || self.mailbox.waiting() > 0
+        self.waiting() > 0 || self.mailbox.waiting() > 0
     }
 
     pub(super) fn is_poisoned(&self) -> bool {

@@ -5,6 +5,7 @@
 //! things this version lacks are known too: they take their default and refuse everything else.
 
 use super::faults::FaultSettings;
+use super::servers::{Secret, SignalingUrl, TurnUrl, split_list};
 use crate::crypto::certificate::Certificate;
 use crate::crypto::identity::{Identity, Seed};
 use crate::ids::{AppId, SteamId};
@@ -84,6 +85,18 @@ pub struct Config {
     pub poll_group: i32,
     /// MAX_PENDING_REQUESTS
     pub max_pending_requests: u32,
+    /// SIGNALING_URL
+    pub signaling: Option<SignalingUrl>,
+    /// SIGNALING_CA: a file of certificates in PEM.
+    pub signaling_ca: String,
+    /// LOGIN_TOKEN
+    pub login_token: Secret,
+    /// P2P_TURN_SERVER_LIST
+    pub turn_servers: Vec<TurnUrl>,
+    /// P2P_TURN_USER_LIST: one for each server, by position; missing ones are empty.
+    pub turn_users: Vec<String>,
+    /// P2P_TURN_PASS_LIST: as the users.
+    pub turn_passwords: Vec<Secret>,
     /// The FAKE_… keys.
     pub faults: FaultSettings,
     /// What sessions run with, unless a peer's override says otherwise.
@@ -112,6 +125,12 @@ impl Config {
             callbacks_on_poll_thread: false,
             poll_group: -1,
             max_pending_requests: 64,
+            signaling: None,
+            signaling_ca: String::new(),
+            login_token: Secret::default(),
+            turn_servers: Vec::new(),
+            turn_users: Vec::new(),
+            turn_passwords: Vec::new(),
             faults: FaultSettings::default(),
             settings: Settings::default(),
         }
@@ -397,6 +416,14 @@ fn parse_certificate(bytes: &[u8]) -> Result<Option<Certificate>, String> {
     Certificate::decode(bytes).map(Some).map_err(|why| format!("is no certificate: {why}"))
 }
 
+/// LOGIN_TOKEN: printable, without spaces, as every encoding of a token is.
+fn parse_token(text: &str) -> Result<Secret, String> {
+    match text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(Secret::new(text)),
+        false => Err("takes a token of printable characters without spaces; is there a line end in it?".to_owned()),
+    }
+}
+
 const fn int(default: i64, min: i64, max: i64, store: Store) -> Kind {
     Kind::Int { default, min, max, or_zero: false, store }
 }
@@ -407,6 +434,10 @@ const fn int_or_zero(default: i64, min: i64, max: i64, store: Store) -> Kind {
 
 const fn float(default: f64, min: f64, max: f64, store: fn(&mut Config, f64)) -> Kind {
     Kind::Float { default, min, max, store }
+}
+
+const fn words(max: usize, store: fn(&mut Config, &str) -> Result<(), String>) -> Kind {
+    Kind::Text { default: "", max, store }
 }
 
 const fn absent(default: Value<'static>, what: &'static str) -> Kind {
@@ -435,7 +466,6 @@ const TIMEOUT: &str = "milliseconds, at most a day";
 const BYTES_MAX: i64 = 268_435_456;
 const BOOL: &str = "0 no, 1 yes";
 const STUN: &str = "STUN client";
-const TURN: &str = "TURN client";
 const NONE: &str = "not in this version";
 const RATE_MAX: i64 = i32::MAX as i64;
 
@@ -488,6 +518,7 @@ pub const KEYS: &[Key] = &[
     key(48, "RECV_BUFFER_MESSAGES", PerPeer, int(1_000, 1, 1_000_000, S(|s, v| s.recv_buffer_messages = v as u32)), "messages a session; each costs memory even when empty"),
     key(49, "RECV_MAX_MESSAGE_SIZE", PerPeer, int(524_288, 1, 524_288, S(|s, v| s.recv_max_message_size = v as u32)), "bytes; no message is larger than 524288"),
     key(52, "IP_LOCALHOST_ALLOW_WITHOUT_AUTH", PerPeer, int(1, 0, 2, S(|s, v| s.localhost_allow_without_auth = Some(v != 0))), "0 no, 1 or 2 yes"),
+    key(104, "P2P_TRANSPORT_ICE_ENABLE", PerPeer, int(0x7fff_ffff, 1, 0x7fff_ffff, S(|s, v| s.transports = v as i32)), "bits: 1 relay, 2 private, 4 public addresses"),
     key(10_008, "SESSION_IDLE_TIMEOUT", PerPeer, int(180_000, 1, DAY_MS, S(|s, v| s.session_idle_timeout = ms(v))), TIMEOUT),
     key(10_012, "EARLY_UNRELIABLE", PerPeer, int(0, 0, 1, S(|s, v| s.early_unreliable = v != 0)), BOOL),
     key(10_017, "CLOSE_FLUSH", PerPeer, int(0, 0, 60_000, S(|s, v| s.close_flush = ms(v))), "milliseconds; a closed session may linger a minute at most"),
@@ -502,14 +533,15 @@ pub const KEYS: &[Key] = &[
     key(10_010, "POLL_GROUP", Fixed, int(-1, -1, RATE_MAX, E(|c, v| c.poll_group = v as i32)), "the number of a group, -1 for a thread of its own"),
     key(10_011, "MAX_PENDING_REQUESTS", Live, int(64, 0, 65_536, E(|c, v| c.max_pending_requests = v as u32)), "each costs memory on a stranger's word"),
 
+    key(107, "P2P_TURN_SERVER_LIST", Live, words(2_048, |c, text| { c.turn_servers = TurnUrl::parse_list(text)?; Ok(()) }), "eight relays at most"),
+    key(108, "P2P_TURN_USER_LIST", Live, words(4_096, |c, text| { c.turn_users = split_list(text).into_iter().map(str::to_owned).collect(); Ok(()) }), "one for each relay"),
+    key(109, "P2P_TURN_PASS_LIST", Live, words(4_096, |c, text| { c.turn_passwords = split_list(text).into_iter().map(Secret::new).collect(); Ok(()) }), "one for each relay"),
+    key(10_006, "SIGNALING_URL", Live, words(1_024, |c, text| { c.signaling = SignalingUrl::parse(text)?; Ok(()) }), "where the signaling server is"),
+    key(10_016, "LOGIN_TOKEN", Live, words(6_144, |c, text| { c.login_token = parse_token(text)?; Ok(()) }), "a login is a message of 8 KiB at most"),
+    key(10_018, "SIGNALING_CA", Live, words(4_096, |c, text| { text.clone_into(&mut c.signaling_ca); Ok(()) }), "the path of a file"),
+
     key(103, "P2P_STUN_SERVER_LIST", Later, absent(Value::String(""), STUN), NONE),
-    key(104, "P2P_TRANSPORT_ICE_ENABLE", Later, absent(Value::Int(0x7fff_ffff), "choice of transports"), NONE),
-    key(107, "P2P_TURN_SERVER_LIST", Later, absent(Value::String(""), TURN), NONE),
-    key(108, "P2P_TURN_USER_LIST", Later, absent(Value::String(""), TURN), NONE),
-    key(109, "P2P_TURN_PASS_LIST", Later, absent(Value::String(""), TURN), NONE),
-    key(10_006, "SIGNALING_URL", Later, absent(Value::String(""), "signaling client"), NONE),
     key(10_007, "LAN_DISCOVERY", Later, absent(Value::Int(0), "LAN discovery"), NONE),
-    key(10_016, "LOGIN_TOKEN", Later, absent(Value::String(""), "signaling client"), NONE),
 ];
 
 #[cfg(test)]
@@ -564,6 +596,7 @@ mod tests {
                 Kind::Int { default, max, .. } => Value::Int(if default == max { max - 1 } else { max }),
                 Kind::Float { default, max, .. } => Value::Float(if default == max { max - 1.0 } else { max }),
                 Kind::Text { .. } if key.number == 10_005 => Value::String(AUTHORITY),
+                Kind::Text { .. } if key.number == 10_006 => Value::String("wss://play.example"),
                 Kind::Text { .. } => Value::String("127.0.0.1:1"),
                 Kind::Bytes { len: 32, .. } => Value::Bytes(&[9; 32]),
                 Kind::Bytes { .. } => Value::Bytes(&certificate),
@@ -671,6 +704,21 @@ mod tests {
             assert!(text(config.set(10_002, Value::String(bad), Scope::Create)).contains("BIND_ADDRESS"), "{bad}");
         }
         assert_eq!(config.bind.len(), 2, "a refused list changes nothing");
+    }
+
+    #[test]
+    fn servers_and_tokens_are_judged_by_form_and_a_refused_one_changes_nothing() {
+        let mut config = ready();
+        config.set(10_006, Value::String("wss://play.example"), Scope::Create).expect("a URL");
+        let said = text(config.set(10_006, Value::String("https://play.example"), Scope::Live));
+        assert!(said.starts_with("SIGNALING_URL (10006)") && said.contains("https"), "{said}");
+        assert_eq!(config.signaling.as_ref().map(|url| url.secure), Some(true));
+        config.set(10_006, Value::String(""), Scope::Live).expect("none");
+        assert_eq!(config.signaling, None);
+        assert!(text(config.set(10_016, Value::String("a b"), Scope::Live)).contains("LOGIN_TOKEN"));
+        assert!(text(config.set(107, Value::String("turn:"), Scope::Live)).contains("P2P_TURN_SERVER_LIST (107)"));
+        config.set(109, Value::String("a,,c"), Scope::Live).expect("by position");
+        assert_eq!(config.turn_passwords.iter().map(Secret::text).collect::<Vec<_>>(), ["a", "", "c"]);
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Endpoint {
         };
         let status = status_of(session, now);
         let route = session.route();
+        let (theirs, ours) = session.relays();
         let ending = session.ending().cloned();
         let phase = session.phase();
         let mut flags = if certified(session) { 0 } else { UNAUTHENTICATED };
@@ -93,7 +94,7 @@ impl Endpoint {
             _ if by_relay => "relay",
             _ => "direct",
         };
-        let info = SessionInfo {
+        let mut info = SessionInfo {
             state: session.state(),
             identity: peer.0,
             user_data: session.settings().user_data,
@@ -101,10 +102,11 @@ impl Endpoint {
             info_flags: flags,
             // Where a relayed peer is, is the relay's business.
             remote_address: route.filter(|_| !by_relay).and_then(straight),
-            pops: Default::default(),
+            pops: (theirs.map_or(0, |place| place.pop), 0),
             end_debug: ending.map(|e| e.text).unwrap_or_default(),
             debug_description: format!("#{:08x} {way} {peer} {phase}", session.id().0 as u32),
         };
+        info.pops.1 = ours.map_or(0, |id| self.relay_pop(id));
         (info, status)
     }
 

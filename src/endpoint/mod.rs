@@ -4,6 +4,7 @@
 //! six calls are here ([`Endpoint::send`] and its neighbours), datagrams come in by `incoming.rs`, sessions
 //! come and go in `table.rs`, and `tuning.rs` changes what they run with. Every limit of an endpoint stands beside the table it bounds.
 
+mod account;
 mod agenda;
 pub mod config;
 pub mod events;
@@ -14,7 +15,8 @@ pub mod lanes;
 mod loopback;
 pub mod mailbox;
 mod past;
-mod relays;
+pub mod relays;
+pub mod servers;
 pub mod signals;
 mod strangers;
 mod table;
@@ -36,7 +38,6 @@ use crate::session::reason;
 use crate::session::trust::Trust;
 use crate::time::{Deadline, Duration, Instant, Why};
 use crate::transport::Delivery;
-use crate::wire::candidate::Candidate;
 use agenda::{Agenda, Task};
 use config::{Config, ConfigError, PeerOverrides};
 use events::{Event, Events};
@@ -45,6 +46,7 @@ use lanes::{Outgoing, PeerTable, charge};
 use loopback::Loopback;
 use mailbox::{Mailbox, SessionKey};
 use past::{Opened, Overtaken, Past};
+use relays::Relays;
 use signals::Signals;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 use strangers::Strangers;
 use table::Slot;
 
+pub use account::Login;
 pub use explain::{SessionInfo, SessionStatus};
 
 /// Send flags, the numbers of Steam's header.
@@ -128,13 +131,13 @@ pub struct Endpoint {
     agenda: Agenda,
     replies: VecDeque<(Route, Vec<u8>)>,
     signals: Signals,
-    /// Addresses of our own that the driver found.
-    gathered: Vec<Candidate>,
+    relays: Relays,
     reset_budget: ResetBudget,
     next_key: u64,
     fault_send: Option<Box<Link>>,
     fault_recv: Option<Box<Link>>,
     fault_seed: u64,
+    account: account::Account,
     /// What one visit of a session delivers, on its way to the mailbox.
     deliveries: Vec<Delivery>,
 }
@@ -215,12 +218,13 @@ impl Endpoint {
             agenda: Agenda::default(),
             replies: VecDeque::new(),
             signals: Signals::default(),
-            gathered: Vec::new(),
+            relays: Relays::default(),
             reset_budget: ResetBudget { left: ResetBudget::PER_SECOND, refilled_at: now },
             next_key: 0,
             fault_send: None,
             fault_recv: None,
             fault_seed,
+            account: account::Account::default(),
             deliveries: Vec::new(),
         };
         endpoint.apply_trust(now);
@@ -541,6 +545,7 @@ impl Machine for Endpoint {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.handle_delayed(now);
+        self.handle_relay_timeout(now);
         // Each once: what only wants to send stays due until poll_transmit has come by.
         let due: Vec<Task> = std::iter::from_fn(|| self.agenda.take_due(now)).collect();
         for task in due {
@@ -583,6 +588,7 @@ impl Machine for Endpoint {
         if !self.replies.is_empty() {
             next = Some(Deadline::new(Instant::ZERO, Why::Transmit));
         }
+        next = Deadline::earlier(next, self.relay_deadline());
         for link in [&self.fault_send, &self.fault_recv].into_iter().flatten() {
             next = Deadline::earlier(next, link.poll_timeout().map(|at| Deadline::new(at, Why::Fault)));
         }

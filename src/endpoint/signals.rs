@@ -38,9 +38,14 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// May peers be looked for by signals?
-    pub(super) fn may_reach(&self) -> bool {
-        self.carrier != Carrier::Nobody
+    /// May peers be looked for by signals now?
+    pub(super) fn is_online(&self) -> bool {
+        self.carrier == Carrier::Online
+    }
+
+    /// May they be later?
+    pub(super) fn is_awaited(&self) -> bool {
+        self.carrier == Carrier::Waiting
     }
 
     /// Is nothing left to be carried?
@@ -70,20 +75,24 @@ impl Endpoint {
             return;
         }
         self.local.reach.signals = carrier == Carrier::Online;
+        self.local.reach.signals_awaited = carrier == Carrier::Waiting;
         if carrier != Carrier::Online {
             self.signals.waiting.clear();
         }
         for slot in 0..self.slots.len() {
             if self.session(slot).is_some_and(Session::is_opening) {
-                if before == Carrier::Nobody {
-                    self.dial_known_addresses(now, slot);
-                }
                 if let Some(session) = self.session_mut(slot) {
-                    session.handle_carrier(carrier == Carrier::Online);
+                    session.handle_carrier(carrier == Carrier::Online, carrier == Carrier::Waiting);
                 }
+                self.dial_known_addresses(now, slot);
                 self.touch(now, slot);
             }
         }
+    }
+
+    /// Is there somebody who carries signals?
+    pub fn carrier(&self) -> Carrier {
+        self.signals.carrier
     }
 
     /// Takes a signal that was carried here. It is spoilt.

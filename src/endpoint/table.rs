@@ -34,6 +34,8 @@ pub(super) struct Slot {
     stood: bool,
     /// Our own handshake carries it, and we wait for what comes of that.
     asking: bool,
+    /// Whom we have let in at our places on relays for it.
+    permitted: Box<[u8]>,
 }
 
 impl Endpoint {
@@ -106,6 +108,7 @@ impl Endpoint {
             held_back: false,
             stood: false,
             asking,
+            permitted: Box::default(),
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -173,10 +176,11 @@ impl Endpoint {
         let addresses = book.get(&peer).into_iter().flatten().map(|address| Route::Direct(*address));
         let known: Vec<Route> = addresses
             .filter(|route| policy.admits(*route))
-            .chain(signals.may_reach().then_some(Route::Signal(peer)))
+            .chain(signals.is_online().then_some(Route::Signal(peer)))
             .collect();
         let mut allowed = known.iter().filter(|route| local.trust.may_dial(&settings, **route)).peekable();
-        if allowed.peek().is_none() && !known.is_empty() {
+        // Whom to trust may yet be learned where signals are carried.
+        if allowed.peek().is_none() && !known.is_empty() && !signals.is_awaited() {
             session.fail(now, Cause::AuthRequiredHere, NOT_ADMITTED);
             return;
         }
@@ -467,6 +471,13 @@ impl Endpoint {
             entry.stood = true;
             self.opened.note(entry.session.peer(), name, reason::NO_CONNECTION);
         }
+        if *entry.permitted != *entry.session.candidate_list() && !entry.session.is_pending() {
+            entry.permitted = entry.session.candidate_list().into();
+            self.permit(now, slot);
+        }
+        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
         let held_back = entry.session.transport().is_some_and(|t| t.holds_peer_back());
         if held_back != entry.held_back {
             entry.held_back = held_back;

@@ -2,7 +2,7 @@
 //!
 //! A change holds for sessions that live, as far as it can, and for those to come.
 
-use super::config::{Config, ConfigError, Scope, Value};
+use super::config::{ConfigError, Scope, Value};
 use super::faults::{Direction, Link};
 use super::{Endpoint, MAX_ADDRESSES, MAX_KNOWN_PEERS, MAX_PRIORITIES, SendError};
 use crate::ids::{Channel, SteamId};
@@ -44,6 +44,7 @@ impl Endpoint {
             self.fault_send = None;
             self.fault_recv = None;
         }
+        self.account.version += 1;
         self.apply_faults();
         self.apply_trust(now);
         for slot in 0..self.slots.len() {
@@ -102,8 +103,8 @@ impl Endpoint {
     /// New authorities and a new certificate hold for handshakes from now on; a revoked authority ends the
     /// sessions of those it certified.
     pub(super) fn apply_trust(&mut self, now: Instant) {
-        let Config { authorities, certificate, .. } = &self.config;
-        self.local.trust.configure(now, authorities.clone(), *certificate);
+        let (authorities, certificate) = self.account.papers(&self.config);
+        self.local.trust.configure(now, authorities, certificate);
         for slot in 0..self.slots.len() {
             let standing = self.session(slot).and_then(Session::standing);
             let Some(refusal) = standing.and_then(|standing| self.local.trust.has_revoked(standing)) else {

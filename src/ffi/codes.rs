@@ -151,7 +151,8 @@ pub const SNM_INFO_RELAYED: u32 = 16;
 pub const SNM_EVENT_SESSION_REQUEST: i32 = 1;
 /// The session with remote_steam_id failed; reason, connection_state and debug_message say how.
 pub const SNM_EVENT_SESSION_FAILED: i32 = 2;
-/// State of the signaling client: connection_state 3 online, 1 connecting, 5 refused or lost. Not sent by this version.
+/// The connection to the signaling server: connection_state 3 online, 1 connecting, 5 refused or lost; reason and
+/// debug_message say why. Told when that changes; the library goes on by itself.
 pub const SNM_EVENT_SIGNALING: i32 = 3;
 
 /// The library found itself in the wrong.

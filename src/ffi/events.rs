@@ -1,4 +1,4 @@
-//! The two events: called back, or polled.
+//! The events, and the signals an app carries itself: called back, or polled.
 //!
 //! An event goes once, to whoever takes it first. One for which there is no callback yet is held here, in
 //! order, and waits for a callback or for `snm_poll_event`.
@@ -9,6 +9,7 @@ use super::codes::{SNM_EVENT_SESSION_FAILED, SNM_EVENT_SESSION_REQUEST, SNM_EVEN
 use super::life::{Slot, find, snm_endpoint};
 use super::log;
 use super::pointers::{check_struct, text_array, write_struct};
+use super::signaling;
 use super::structs::snm_event;
 use crate::endpoint::events::Event;
 use std::collections::VecDeque;
@@ -137,7 +138,8 @@ fn next_wanted(slot: &Slot) -> Option<Event> {
 }
 
 fn dispatch(slot: &Slot, place: Place) -> i32 {
-    if !slot.request.is_set() && !slot.failed.is_set() {
+    let wants_events = slot.request.is_set() || slot.failed.is_set();
+    if !wants_events && !slot.signal.is_set() {
         return 0; // leave everything where it is
     }
     if slot.dispatching.swap(true, Ordering::AcqRel) {
@@ -145,7 +147,10 @@ fn dispatch(slot: &Slot, place: Place) -> i32 {
     }
     let _turn = Turn(slot);
     let mut called = 0;
-    while called < EVENTS_AT_ONCE && !slot.driver.is_closed() {
+    while called < EVENTS_AT_ONCE && signaling::call_back(slot, place) {
+        called += 1;
+    }
+    while wants_events && called < EVENTS_AT_ONCE && !slot.driver.is_closed() {
         let Some(event) = next_wanted(slot) else { break };
         if call_back(slot, place, &event) {
             called += 1;
@@ -266,18 +271,18 @@ fn public(event: &Event) -> snm_event {
             connection_state: 0,
             debug_message: [0; 128],
         },
-        Event::SessionFailed { peer, reason, state, text } => snm_event {
-            struct_size: 0,
-            r#type: SNM_EVENT_SESSION_FAILED,
-            remote_steam_id: peer.0,
-            reason: *reason,
-            connection_state: *state,
-            debug_message: text_array(text),
-        },
         Event::Signaling { state, reason, text } => snm_event {
             struct_size: 0,
             r#type: SNM_EVENT_SIGNALING,
             remote_steam_id: 0,
+            reason: *reason,
+            connection_state: *state,
+            debug_message: text_array(text),
+        },
+        Event::SessionFailed { peer, reason, state, text } => snm_event {
+            struct_size: 0,
+            r#type: SNM_EVENT_SESSION_FAILED,
+            remote_steam_id: peer.0,
             reason: *reason,
             connection_state: *state,
             debug_message: text_array(text),

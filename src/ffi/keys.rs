@@ -129,14 +129,17 @@ pub const SNM_CONFIG_POLL_GROUP: i32 = 10_010;
 pub const SNM_CONFIG_MAX_PENDING_REQUESTS: i32 = 10_011;
 /// STUN servers. String, default "". Not in this version: only the default is accepted.
 pub const SNM_CONFIG_P2P_STUN_SERVER_LIST: i32 = 103;
-/// Which transports a session may use. Int, default 0x7fffffff. Not in this version: only the default is
-/// accepted.
+/// Which ways a session may take, added up: 1 relays, 2 private and loopback addresses, 4 public addresses. So 1 is
+/// relay only (the peer never sees an address of ours), 2 LAN only, 6 direct only, 7 or more relay first and direct as
+/// soon as it is proven. Int, 1 to 2147483647, default 2147483647 (bits: 1 relay, 2 private, 4 public addresses). Live and per peer.
 pub const SNM_CONFIG_P2P_TRANSPORT_ICE_ENABLE: i32 = 104;
-/// TURN servers. String, default "". Not in this version: only the default is accepted.
+/// Relays, comma separated, eight at most: "turn:host:3478?transport=udp", "turn:host:3478?transport=tcp",
+/// "turns:host:5349" (TLS) or "host:3478". Beside those the signaling server names. String, default "" (eight relays at
+/// most). Live.
 pub const SNM_CONFIG_P2P_TURN_SERVER_LIST: i32 = 107;
-/// Their user names. String, default "". Not in this version: only the default is accepted.
+/// The user names for these relays, comma separated, by position. String, default "" (one for each relay). Live.
 pub const SNM_CONFIG_P2P_TURN_USER_LIST: i32 = 108;
-/// Their passwords. String, default "". Not in this version: only the default is accepted.
+/// The passwords for these relays, comma separated, by position. String, default "" (one for each relay). Live.
 pub const SNM_CONFIG_P2P_TURN_PASS_LIST: i32 = 109;
 /// Our certificate: an authority's word that LOCAL_STEAM_ID belongs to IDENTITY_KEY, which must be set. Bytes,
 /// 133 or none, default none. Live: a renewed certificate is shown from the next handshake on, sessions stay.
@@ -146,13 +149,23 @@ pub const SNM_CONFIG_CERTIFICATE: i32 = 10_004;
 /// before a key says that it was revoked: who it certified is refused, and live sessions of such end with
 /// reason 4003. String, default "" (nobody proves who he is). Live.
 pub const SNM_CONFIG_TRUSTED_AUTHORITIES: i32 = 10_005;
-/// The signaling server. String, default "". Not in this version: only the default is accepted.
+/// The signaling server, through which peers find each other by steam id: "wss://host" or "wss://host:port/path"
+/// (the library adds /snm/v0); "ws://…" is not encrypted, for servers on this machine. "" for none: then peers are
+/// found by snm_add_peer_address, or by your own signaling. Logging in, being refused and losing the server are told by
+/// SNM_EVENT_SIGNALING; the library connects again by itself, and sessions that stand do not need it. Without
+/// SNM_CONFIG_TRUSTED_AUTHORITIES, those are trusted that the server announces, but only over wss:// or on
+/// this machine. String, default "" (where the signaling server is). Live.
 pub const SNM_CONFIG_SIGNALING_URL: i32 = 10_006;
 /// Look for peers on the local network? Int, default 0. Not in this version: only the default is accepted.
 pub const SNM_CONFIG_LAN_DISCOVERY: i32 = 10_007;
-/// The token shown to the signaling server. String, default "". Not in this version: only the default is
-/// accepted.
+/// The token shown to the signaling server: a JWT of your backend's that says which steam id we may use. Set it
+/// again before it expires, or when a login was refused: the server hears of it at once. String, default "" (a login is
+/// a message of 8 KiB at most). Live.
 pub const SNM_CONFIG_LOGIN_TOKEN: i32 = 10_016;
+/// A file of certificates in PEM, that wss:// and turns: servers may be certified by, beside those the world
+/// trusts: for a server with a certificate of your own making. Read when connecting. String, default "" (the path
+/// of a file). Live.
+pub const SNM_CONFIG_SIGNALING_CA: i32 = 10_018;
 
 #[cfg(test)]
 mod tests {

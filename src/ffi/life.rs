@@ -13,6 +13,7 @@ use super::events::{self, FailedFn, Held, RequestFn};
 use super::handles::Table;
 use super::log;
 use super::pointers::write_text;
+use super::signaling::SignalFn;
 use super::thread::{self, OwnThread};
 use crate::driver::{self, Driver, EventHook, Gone, OpenError};
 use crate::endpoint::Endpoint;
@@ -35,6 +36,8 @@ pub struct Slot {
     pub request: CallbackSlot<RequestFn>,
     /// Who is told of failed sessions.
     pub failed: CallbackSlot<FailedFn>,
+    /// Who carries signals.
+    pub signal: CallbackSlot<SignalFn>,
     /// Events taken from the endpoint for which there was no callback.
     pub held: Mutex<Held>,
     /// CALLBACK_MODE 1.
@@ -120,6 +123,7 @@ fn create(config: *const snm_config) -> Result<usize, Refusal> {
         driver,
         request: CallbackSlot::new(),
         failed: CallbackSlot::new(),
+        signal: CallbackSlot::new(),
         held: Mutex::default(),
         on_poll_thread,
         dispatching: AtomicBool::new(false),
@@ -218,6 +222,7 @@ fn close(slot: &Arc<Slot>) {
     slot.driver.close();
     slot.request.set(None, null_mut());
     slot.failed.set(None, null_mut());
+    slot.signal.set(None, null_mut());
     // Callbacks may have held up the poll thread for longer than closing waits for it. Now it comes back.
     slot.driver.close();
     log::say(log::MESSAGE, &format!("endpoint on {} is gone", addresses(slot)));

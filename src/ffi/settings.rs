@@ -7,6 +7,7 @@ use super::keys::{SNM_CONFIG_CALLBACK_MODE, snm_config_key};
 use super::life::{Slot, find, snm_endpoint};
 use super::pointers::{read_bytes, read_text, write_text};
 use crate::endpoint::config::Value;
+use crate::endpoint::servers::is_host_name;
 use crate::ids::SteamId;
 use std::ffi::c_char;
 use std::net::SocketAddr;
@@ -130,12 +131,7 @@ fn parse_place(text: &str) -> Result<Place<'_>, String> {
     let form = || format!("\"{text}\" is not of the form 203.0.113.5:27015, [2001:db8::1]:27015 or host.example:27015");
     let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
     let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(form)?;
-    let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
-    let named = host.len() <= 253 && labels.clone().all(|label| (1..=63).contains(&label.len()) && letters(label));
-    // A last label of digits is an address gone wrong, such as 300.1.1.1.
-    let numeric = labels.next_back().is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    if named && !numeric { Ok(Place::Host(host, port)) } else { Err(form()) }
+    if is_host_name(host) { Ok(Place::Host(host, port)) } else { Err(form()) }
 }
 
 fn add_address(slot: Arc<Slot>, peer: SteamId, text: &str) -> Result<(), Refusal> {
@@ -230,7 +226,8 @@ pub extern "C" fn snm_network_changed(endpoint: *mut snm_endpoint) -> snm_result
     call(
         |code| code,
         || {
-            find(endpoint)?.core(|core, now| core.handle_network_change(now))?;
+            let slot = find(endpoint)?;
+            slot.driver.handle_network_change().map_err(|gone| slot.refuse(gone))?;
             Ok(super::codes::SNM_RESULT_OK)
         },
     )

@@ -48,9 +48,9 @@ pub struct snm_connection_info {
     pub user_data: i64,
     /// Always 0.
     pub listen_socket: u32,
-    /// Always 0.
+    /// The point of presence of the peer's relay, up to four letters as in Steam's API; 0 without one.
     pub remote_pop: u32,
-    /// Always 0.
+    /// The same of our relay.
     pub pop_relay: u32,
     /// Why it ended: one of SNM_END_, 0 while alive.
     pub end_reason: i32,
@@ -232,8 +232,8 @@ impl From<&SessionInfo> for snm_connection_info {
             identity: info.identity,
             user_data: info.user_data,
             listen_socket: 0,
-            remote_pop: 0,
-            pop_relay: 0,
+            remote_pop: info.pops.0,
+            pop_relay: info.pops.1,
             end_reason: info.end_reason,
             info_flags: info.info_flags,
             remote_address: text_array(&info.remote_address.map(|address| address.to_string()).unwrap_or_default()),

@@ -242,9 +242,14 @@ impl Paths {
         self.pairs.iter().filter(fresh).min_by_key(|p| p.score()).map(|p| p.route)
     }
 
+    /// Are there other routes, and is the active one not in doubt yet?
+    pub fn may_doubt(&self) -> bool {
+        self.doubt.is_none() && !self.active.is_signal() && self.pairs.iter().any(|p| p.route != self.active)
+    }
+
     /// Nothing seems to come through: every route is asked.
     pub fn doubt(&mut self, now: Instant) {
-        if self.active.is_signal() || self.pairs.iter().all(|p| p.route == self.active) {
+        if self.active.is_signal() || !self.pairs.iter().any(|p| p.route != self.active) {
             return;
         }
         if self.doubt.is_none_or(|doubt| doubt.since + DOUBT_EVERY <= now) {

@@ -81,6 +81,8 @@ pub struct Reach {
     pub relays: Vec<(RelayId, SocketAddr)>,
     /// Somebody carries signals.
     pub signals: bool,
+    /// Nobody does now, and somebody will.
+    pub signals_awaited: bool,
 }
 
 impl Reach {

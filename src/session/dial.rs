@@ -77,8 +77,8 @@ pub struct Dial {
     targets: Vec<Target>,
     retry: Retry,
     hint: Option<Hinted>,
-    /// Somebody carries signals.
-    pub(super) carried: bool,
+    /// Nobody carries signals yet.
+    pub(super) awaits_carrier: bool,
     /// Hints that came.
     pub(super) hints: u32,
     /// Answers that were not believed.
@@ -141,7 +141,7 @@ impl Dial {
             targets: Vec::new(),
             retry: Retry::new(now),
             hint: None,
-            carried: local.reach.signals,
+            awaits_carrier: local.reach.signals_awaited,
             hints: 0,
             answers_refused: 0,
         }
@@ -193,13 +193,13 @@ impl Dial {
     pub fn verdict(&self, unsent: bool) -> Hinted {
         match &self.hint {
             Some(hint) => hint.clone(),
-            None if self.targets.is_empty() => {
-                Hinted::new(Cause::NoAddress, format!("No address of {} is known (snm_add_peer_address)", self.peer))
-            }
-            None if self.is_by_signals_only() && !self.carried => Hinted::new(
+            None if self.awaits_carrier && self.targets.iter().all(|t| t.route.is_signal()) => Hinted::new(
                 Cause::SignalingDown,
                 "Timed out attempting to connect: the signaling server is not reached".to_owned(),
             ),
+            None if self.targets.is_empty() => {
+                Hinted::new(Cause::NoAddress, format!("No address of {} is known (snm_add_peer_address)", self.peer))
+            }
             None if unsent => {
                 let text = format!("Timed out attempting to connect: this machine cannot send to {}", self.places());
                 Hinted::new(Cause::NetworkUnreachable, text)

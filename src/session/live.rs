@@ -26,7 +26,7 @@ const BINDING_LIFE: Duration = Duration::from_secs(15);
 /// Without so many unanswered pings no peer is given up: our own process may have slept.
 const LEAST_PINGS: u32 = 3;
 
-/// So many probe timeouts or pings without an answer, and the path is in doubt.
+/// A probe timeout puts the path in doubt, or a packet that is overdue, or so many pings without an answer.
 const DOUBTFUL: u32 = 2;
 
 /// The old incarnation of a peer has so long to answer before a new one takes its place.
@@ -401,11 +401,12 @@ impl Session {
             self.fail(now, cause, format!("Connection dropped: nothing heard for {silent_ms} ms{beside}"));
             return;
         }
-        if transport.timeouts() >= DOUBTFUL || live.pings >= DOUBTFUL {
+        let overdue = transport.overdue_at().is_some_and(|at| at <= now);
+        if overdue || transport.timeouts() > 0 || live.pings >= DOUBTFUL {
             live.connection.paths.doubt(now);
         }
         if let Some(moved) = live.connection.paths.handle_timeout(now) {
-            transport.handle_path_change(moved.rtt);
+            transport.handle_path_loss(moved.rtt);
         }
         if live.ping_due(&self.settings) <= now {
             live.next_ping = now;

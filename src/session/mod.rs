@@ -535,7 +535,10 @@ impl Session {
                 if let (Some(deadline), Some(until)) = (&mut transport, live.connection.paths.held_until(now)) {
                     deadline.at = deadline.at.max(until);
                 }
-                Deadline::earlier(Some(own), transport)
+                let overdue = self.transport.as_ref().and_then(|t| t.overdue_at());
+                let overdue =
+                    overdue.filter(|_| live.connection.paths.may_doubt()).map(|at| Deadline::new(at, Why::Path));
+                Deadline::earlier(Deadline::earlier(Some(own), transport), overdue)
             }
             State::Failed { at, .. } => Some(Deadline::new(*at + self.settings.session_idle_timeout, Why::Session)),
             State::Ended => None,

@@ -122,8 +122,8 @@ impl Opening {
     }
 
     /// What can only be carried as a signal is due at once when somebody carries it again.
-    pub(super) fn handle_carrier(&mut self, online: bool) {
-        self.dial.carried = online;
+    pub(super) fn handle_carrier(&mut self, online: bool, awaited: bool) {
+        self.dial.awaits_carrier = awaited;
         if online {
             match &mut self.finishing {
                 Some(finishing) if !finishing.dials => finishing.retry = Retry::new(Instant::ZERO),

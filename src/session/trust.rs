@@ -51,13 +51,29 @@ impl Authorities {
         Ok(all)
     }
 
+    /// The first sixteen sound ones of these public keys, each once.
+    pub fn of(keys: &[[u8; 32]]) -> Authorities {
+        let mut all = Authorities::default();
+        for key in keys.iter().filter(|key| is_sound(key)) {
+            if all.trusted.len() < MAX_AUTHORITIES && !all.trusted.contains(key) {
+                all.trusted.push(*key);
+            }
+        }
+        all
+    }
+
     /// Is there anybody whose word decides who enters, or once did?
-    fn rule(&self) -> bool {
+    pub fn rule(&self) -> bool {
         !self.trusted.is_empty() || !self.revoked.is_empty()
     }
 
     fn trusted(&self, id: KeyId) -> Option<&[u8; 32]> {
         self.trusted.iter().find(|key| KeyId::of(key) == id)
+    }
+
+    /// Is the authority of this id trusted?
+    pub fn is_trusted(&self, id: KeyId) -> bool {
+        self.trusted(id).is_some()
     }
 
     /// Was the authority of this id revoked?
@@ -179,6 +195,13 @@ impl Trust {
     pub fn time(&self, now: Instant) -> Option<u64> {
         let passed = |(time, at): &(u64, Instant)| time.saturating_add(now.saturating_since(*at).as_secs());
         self.learned.values().map(passed).max()
+    }
+
+    /// Somebody we believe says what time it is for an authority; heard only for one that is trusted.
+    pub fn handle_time(&mut self, now: Instant, authority: KeyId, time: u64) {
+        if self.authorities.is_trusted(authority) {
+            self.learn(now, authority, time);
+        }
     }
 
     /// A trusted authority has said that it is at least `time`.

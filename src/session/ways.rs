@@ -2,6 +2,7 @@
 
 use super::cause::Cause;
 use super::{Context, Session, State};
+use crate::ids::RelayId;
 use crate::path::reach::Policy;
 use crate::path::route::Route;
 use crate::time::Instant;
@@ -27,6 +28,16 @@ impl Session {
         }
     }
 
+    /// The place on a relay of the peer's and of ours that the way leads over, if it does.
+    pub fn relays(&self) -> (Option<Candidate>, Option<RelayId>) {
+        let State::Connected(live) = &self.state else { return (None, None) };
+        let ours = match live.connection.paths.active() {
+            Route::Relay(id, _) => Some(id),
+            _ => None,
+        };
+        (live.connection.peer_relay(), ours)
+    }
+
     /// How many ways to the peer are proven, and how many known.
     pub fn ways(&self) -> (usize, usize) {
         match &self.state {
@@ -40,7 +51,8 @@ impl Session {
         candidate::decode(self.candidate_list()).unwrap_or_default()
     }
 
-    fn candidate_list(&self) -> &[u8] {
+    /// The same as it came.
+    pub fn candidate_list(&self) -> &[u8] {
         match &self.state {
             State::Connected(live) => &live.connection.hello.candidates,
             State::Pending(pending) => &pending.newcomer.connection.hello.candidates,
@@ -55,9 +67,9 @@ impl Session {
     }
 
     /// Somebody carries signals again, or nobody any more.
-    pub fn handle_carrier(&mut self, online: bool) {
+    pub fn handle_carrier(&mut self, online: bool, awaited: bool) {
         if let State::Opening(opening) = &mut self.state {
-            opening.handle_carrier(online);
+            opening.handle_carrier(online, awaited);
         }
     }
 

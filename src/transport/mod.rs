@@ -241,6 +241,14 @@ impl Transport {
         }
     }
 
+    /// The path is dead, and another takes over: whatever was in flight goes again.
+    pub fn handle_path_loss(&mut self, rtt: Option<Duration>) {
+        let Transport { recovery, outbox, inbox, control, grants, .. } = self;
+        recovery.lose_all(|item| lose(outbox, inbox, control, grants, item));
+        self.flush = self.outbox.has_work();
+        self.handle_path_change(rtt);
+    }
+
     /// Does any message wait that its grants would let go?
     pub fn has_work(&self) -> bool {
         self.outbox.has_work()
@@ -274,6 +282,11 @@ impl Transport {
     /// Probe timeouts in a row since the last acknowledgement.
     pub fn timeouts(&self) -> u32 {
         self.recovery.timeouts()
+    }
+
+    /// When the oldest packet in flight is overdue; `None` without one.
+    pub fn overdue_at(&self) -> Option<Instant> {
+        self.recovery.overdue_at()
     }
 
     /// Channels on which a grant of the peer holds messages back.

@@ -207,6 +207,13 @@ impl<T: Copy> Recovery<T> {
         self.largest_acked
     }
 
+    /// When the oldest packet in flight should have been acknowledged or found lost at last: if neither has
+    /// happened by then, nothing sent after it has arrived either. Sending more does not put it off.
+    pub fn overdue_at(&self) -> Option<Instant> {
+        let oldest = self.sent.iter().find(|packet| !packet.settled)?;
+        Some(oldest.at + self.probe_timeout())
+    }
+
     /// How long until a silent peer is probed.
     pub fn probe_timeout(&self) -> Duration {
         self.rtt.probe_timeout(MAX_ACK_DELAY)

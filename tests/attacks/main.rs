@@ -9,6 +9,9 @@ mod mallory;
 #[allow(dead_code)] // likewise
 mod sim;
 mod stage;
+#[path = "../world/turn.rs"]
+#[allow(dead_code)] // likewise
+mod turn;
 
 use mallory::{Forger, Middle, Papers, Way, redirect};
 use stage::{APP, EXPIRES, ISSUED, Mallory, Real, Simulated, Stage, authority, certificate_of, claims_of, seed_of};

@@ -102,7 +102,9 @@ static void every_argument_is_checked(void) {
   CHECK(snm_explain_session(ep, 7, NULL, 5) == 0);
   REFUSED(snm_identity_public_key(ep, NULL), SNM_RESULT_INVALID_PARAM, "NULL");
   REFUSED(snm_receive_signal(ep, 7, NULL, 5), SNM_RESULT_INVALID_PARAM, "signal");
-  REFUSED(snm_receive_signal(ep, 7, (const uint8_t *)"x", 1), SNM_RESULT_INVALID_STATE, "no signaling");
+  REFUSED(snm_receive_signal(ep, 7, (const uint8_t *)"x", 1), SNM_RESULT_INVALID_STATE, "snm_use_own_signaling");
+  REFUSED(snm_receive_signal(ep, 0, (const uint8_t *)"x", 1), SNM_RESULT_INVALID_PARAM, "sender");
+  REFUSED(snm_receive_signal(ep, 7, (const uint8_t *)text, 4097), SNM_RESULT_INVALID_PARAM, "4096");
   CHECK(snm_poll_signal(ep, NULL, NULL, 0) == 0);
   snm_set_session_request_callback(ep, NULL, NULL);
   snm_set_session_failed_callback(ep, NULL, NULL);

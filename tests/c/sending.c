@@ -151,7 +151,7 @@ static void settings_of_one_peer_are_its_own(void) {
   CHECK(snm_endpoint_set_int(ep, SNM_CONFIG_NAGLE_TIME, 0) == SNM_RESULT_OK);
   CHECK(snm_endpoint_set_float(ep, SNM_CONFIG_FAKE_PACKET_LOSS_SEND, 5) == SNM_RESULT_OK);
   CHECK(snm_endpoint_set_string(ep, SNM_CONFIG_SIGNALING_URL, "") == SNM_RESULT_OK);
-  REFUSED(snm_endpoint_set_string(ep, SNM_CONFIG_SIGNALING_URL, "wss://x"), SNM_RESULT_INVALID_STATE, "SIGNALING_URL");
+  REFUSED(snm_endpoint_set_string(ep, SNM_CONFIG_SIGNALING_URL, "http://x"), SNM_RESULT_INVALID_PARAM, "SIGNALING_URL");
   free(bytes);
   snm_endpoint_destroy(ep);
 }

@@ -10,6 +10,9 @@ mod app;
 #[path = "../world/sim.rs"]
 #[allow(dead_code, reason = "the kit of the simulated world serves other tests too")]
 mod sim;
+#[path = "../world/turn.rs"]
+#[allow(dead_code, reason = "the kit of the simulated world serves other tests too")]
+mod turn;
 
 mod contract;
 mod log;

@@ -7,6 +7,7 @@
 mod app;
 mod sim;
 mod traffic;
+mod turn;
 
 mod anew;
 mod bounds;
@@ -30,6 +31,8 @@ mod once;
 mod ourselves;
 mod paper;
 mod quick;
+mod relayed;
+mod relaying;
 mod requests;
 mod signals;
 mod strangers;

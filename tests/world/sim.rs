@@ -3,7 +3,10 @@
 //! The world is the third driver of the machine. Time jumps from one thing due to the next; an
 //! endpoint is woken at its deadline and not before, gets its datagrams, and is asked for datagrams
 //! until it has none. So a missing deadline stalls it and a wrong one spins it, and both are caught.
+//! TURN servers are nodes too, with links like everybody's.
 
+use crate::turn::Turn;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,11 +32,20 @@ const MOST_TRANSMITS: u32 = 20_000;
 /// Times one endpoint may be woken before time must pass.
 const MOST_WAKINGS: u32 = 100;
 
-/// An endpoint of the world, by the order in which they were added.
+/// An endpoint of the world, by the order in which they were added; or a TURN server, from
+/// [`FIRST_TURN`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node(usize);
 
+/// The number of the first TURN server; there are never so many endpoints.
+const FIRST_TURN: usize = 1 << 20;
+
 impl Node {
+    /// Its place among the TURN servers, if it is one.
+    fn turn(self) -> Option<usize> {
+        self.0.checked_sub(FIRST_TURN)
+    }
+
     pub(crate) fn index(self) -> usize {
         self.0
     }
@@ -72,6 +84,7 @@ pub struct World {
     pub(crate) now: Instant,
     pub(crate) dice: Dice,
     pub(crate) hosts: Vec<Host>,
+    turns: Vec<Turn>,
     /// The links nobody set otherwise.
     pub weather: Direction,
     /// Datagrams damaged under way, percent.
@@ -100,6 +113,7 @@ impl World {
             now: Instant::from_nanos(1_000_000_000),
             dice: Dice::new(seed),
             hosts: Vec::new(),
+            turns: Vec::new(),
             weather: Direction { lag: LAG, ..Direction::default() },
             damage: 0.0,
             restless: false,
@@ -153,6 +167,22 @@ impl World {
         assert!(self.addresses.insert(address, node).is_none(), "two endpoints at {address}");
         self.start(node);
         node
+    }
+
+    /// A new TURN server for datagrams, which lets this user in; its addresses are on a network of their own.
+    /// [`World::turn`] is its switchboard: users, an end, a restart.
+    pub fn add_turn(&mut self, username: &str, password: &str) -> Node {
+        let node = Node(FIRST_TURN + self.turns.len());
+        let mut turn = Turn::new(SocketAddr::new(nth_address(203, self.turns.len()).ip(), 3478), false);
+        turn.add_user(username, password);
+        self.turns.push(turn);
+        node
+    }
+
+    /// A TURN server.
+    pub fn turn(&mut self, node: Node) -> &mut Turn {
+        let index = node.turn().expect("it is a TURN server");
+        &mut self.turns[index]
     }
 
     /// Ends an endpoint without a word, as a power cut does.
@@ -237,6 +267,12 @@ impl World {
         self.settle();
     }
 
+    /// Sends a datagram from an endpoint's address that the endpoint knows nothing of.
+    pub fn post(&mut self, from: Node, to: SocketAddr, bytes: &[u8]) {
+        let source = self.hosts[from.0].address;
+        self.send_datagram(from, source, to, bytes);
+    }
+
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -296,7 +332,8 @@ impl World {
     fn next_due(&self) -> Option<Instant> {
         let wakes = self.hosts.iter().filter_map(|host| host.wake).map(|wake| wake.at);
         let arrivals = self.links.values().chain(self.signals.values()).filter_map(Link::poll_timeout);
-        wakes.chain(arrivals).min()
+        let turns = self.turns.iter().filter_map(Turn::poll_timeout);
+        wakes.chain(arrivals).chain(turns).min()
     }
 
     /// Wakes come late, and calls come that nobody asked for.
@@ -343,6 +380,14 @@ impl World {
         }
         for ((_, to), link) in &mut self.links {
             while let Some((source, mut bytes)) = link.poll(self.now) {
+                if let Some(turn) = to.turn() {
+                    let port = bytes.split_off(bytes.len() - 2);
+                    let turn = &mut self.turns[turn];
+                    let target = SocketAddr::new(turn.address().ip(), u16::from_be_bytes([port[0], port[1]]));
+                    turn.handle(self.now, source, target, &bytes);
+                    link.recycle(bytes);
+                    continue;
+                }
                 let host = &mut self.hosts[to.0];
                 if let Some(machine) = &mut host.machine {
                     machine.handle_datagram(self.now, Datagram { remote: source, bytes: &mut bytes });
@@ -365,6 +410,9 @@ impl World {
                 host.touched = true;
             }
         }
+        for turn in self.turns.iter_mut().filter(|turn| turn.poll_timeout().is_some_and(|at| at <= self.now)) {
+            turn.handle_timeout(self.now);
+        }
     }
 
     /// Lets every endpoint something happened to send all it wants, tell its events, and set its alarm.
@@ -372,6 +420,11 @@ impl World {
         for index in 0..self.hosts.len() {
             while std::mem::take(&mut self.hosts[index].touched) {
                 self.settle_one(Node(index));
+            }
+        }
+        for index in 0..self.turns.len() {
+            while let Some((source, to, bytes)) = self.turns[index].poll_transmit(self.now) {
+                self.send_datagram(Node(FIRST_TURN + index), source, to, &bytes);
             }
         }
     }
@@ -393,7 +446,8 @@ impl World {
             let segments = out.bytes.len().div_ceil(transmit.segment_size);
             assert!(segments <= out.max_segments, "{segments} segments where {} were asked for", out.max_segments);
             for bytes in out.bytes.chunks(transmit.segment_size) {
-                self.send_datagram(node, transmit.remote, bytes);
+                let source = self.hosts[node.0].address;
+                self.send_datagram(node, source, transmit.remote, bytes);
             }
         }
         self.out = out;
@@ -413,22 +467,30 @@ impl World {
         host.machine = Some(machine);
     }
 
-    fn send_datagram(&mut self, from: Node, to: SocketAddr, bytes: &[u8]) {
-        let (now, source) = (self.now, self.hosts[from.0].address);
+    fn send_datagram(&mut self, from: Node, source: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let now = self.now;
         (now, from, to, bytes).hash(&mut self.transcript);
         if let Some(overheard) = &mut self.overheard {
             overheard.push(Overheard { at: now, from, source, to, bytes: bytes.to_vec() });
         }
-        let Some(&target) = self.addresses.get(&to) else { return };
+        let Some(target) = self.node_at(to) else { return };
         if bytes.len() > MTU || self.cuts.contains(&(from, target)) {
             return;
         }
+        let mut bytes = Cow::Borrowed(bytes);
         if self.dice.percent(self.damage) {
-            let damaged = damaged(&mut self.dice, bytes);
-            self.link(from, target).push(now, source, &damaged);
-        } else {
-            self.link(from, target).push(now, source, bytes);
+            bytes = Cow::Owned(damaged(&mut self.dice, &bytes));
         }
+        if target.turn().is_some() {
+            // Many addresses are one node; a link only tells the source.
+            bytes.to_mut().extend(to.port().to_be_bytes());
+        }
+        self.link(from, target).push(now, source, &bytes);
+    }
+
+    fn node_at(&self, address: SocketAddr) -> Option<Node> {
+        let turn = || self.turns.iter().position(|turn| turn.owns(address)).map(|index| Node(FIRST_TURN + index));
+        self.addresses.get(&address).copied().or_else(turn)
     }
 
     fn send_signal(&mut self, from: Node, to: SteamId, bytes: &[u8]) {

@@ -1,17 +1,21 @@
-//! The pictures: what a game developer wants to know at a glance, each with its answer in words above it.
+//! The pictures: what a game developer wants to know at a glance. The heading says what is drawn and which way is better.
 
 use super::measure::PERCENTILES;
 use super::svg::{Anchor, Svg, short, step};
 use super::table::title;
 use super::{Run, distinct, over_repeats, spread};
 
-const WIDTH: f64 = 980.0;
+const WIDTH: f64 = 1_000.0;
 const INK: &str = "#22222a";
 const FAINT: &str = "#77777f";
 const GRID: &str = "#e3e3e3";
 /// Ours; the others are calmer.
 const OURS: &str = "#d1495b";
 const MARK: &str = "#b8b8b8";
+/// One way on the line of W4, ms.
+const LINE_MS: f64 = 25.0;
+/// One message in a thousand is later.
+const THOUSANDTH: f64 = 99.9;
 /// A library's usual way has the darker colour, its other ways the lighter ones.
 const LIBRARIES: [(&str, [&str; 3]); 4] = [
     ("ours", [OURS, "#e79aa4", "#f2c7cd"]),
@@ -70,14 +74,15 @@ fn latency(runs: &[Run]) -> Option<String> {
     let most = tops.fold(0.0, f64::max).clamp(50.0, 400.0);
     let (left, right, top, bottom) = (70.0, WIDTH - 300.0, 80.0, 440.0);
     let nines = |percentile: f64| -(1.0 - percentile / 100.0).log10();
-    let last = nines(99.97);
+    // It ends where the numbers beside the names are taken from.
+    let last = nines(THOUSANDTH);
     let x = |percentile| left + nines(percentile) / last * (right - left);
     let y = |ms: f64| bottom - ms.min(most) / most * (bottom - top);
     let mut svg = Svg::new(WIDTH, 500.0);
     let below = format!(
-        "reliable 100-byte messages at 60 Hz, 25 ms one way, {variant}; lower is better; the numbers: 1 in 1000"
+        "reliable 100-byte messages, 60 a second each way, {variant}; beside the names: what 1 message in 1000 exceeds"
     );
-    head(&mut svg, "How late is the slowest message?", &below);
+    head(&mut svg, "How late the slowest messages are: lower is better", &below);
     let every = step(most);
     for n in 0..=(most / every + 0.001) as usize {
         let ms = n as f64 * every;
@@ -93,16 +98,18 @@ fn latency(runs: &[Run]) -> Option<String> {
     svg.text((left, bottom + 52.0), Anchor::Start, 12.0, FAINT, false, "share of messages that are at least as late");
     // Ours last, on top; labels at the curves' ends, pushed apart.
     let mut ends: Vec<(f64, &str, f64)> = Vec::new();
-    let thousandth = PERCENTILES.iter().position(|percentile| *percentile == 99.9).unwrap_or(0);
+    svg.line(&[(left, y(LINE_MS)), (right, y(LINE_MS))], FAINT, 1.0);
+    svg.text((left + 4.0, y(LINE_MS) + 16.0), Anchor::Start, 12.0, FAINT, false, "25 ms: the line itself");
+    let drawn = PERCENTILES.iter().take_while(|percentile| **percentile <= THOUSANDTH).count();
     for (transport, curve) in curves.iter().rev() {
         let points: Vec<(f64, f64)> =
-            PERCENTILES.iter().zip(curve).map(|(percentile, ms)| (x(*percentile), y(*ms))).collect();
+            PERCENTILES[..drawn].iter().zip(curve).map(|(percentile, ms)| (x(*percentile), y(*ms))).collect();
         let thick = if *transport == "ours" { 3.5 } else { 2.0 };
         svg.line(&points, colour(transport, &transports), thick);
-        ends.extend(points.last().map(|(_, y)| (*y, *transport, curve[thousandth])));
+        ends.extend(points.last().map(|(_, y)| (*y, *transport, curve[drawn - 1])));
     }
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut free = top;
+    let mut free = top + 4.0;
     for (y, transport, ms) in ends {
         let at = (y + 4.0).max(free);
         free = at + 16.0;
@@ -127,7 +134,7 @@ fn bars(heading: &str, below: &str, unit: &str, legend: &[&str], rows: &[Row<'_>
         return None;
     }
     let transports: Vec<&str> = rows.iter().map(|row| row.transport).collect();
-    let (left, right, top, thick) = (305.0, WIDTH - 205.0, 84.0, 17.0);
+    let (left, right, top, thick) = (305.0, WIDTH - 290.0, 84.0, 17.0);
     let group = legend.len() as f64 * (thick + 3.0) + 14.0;
     let legend_height = if legend.len() > 1 { 26.0 } else { 0.0 };
     let mut svg = Svg::new(WIDTH, top + legend_height + group * rows.len() as f64 + 16.0);
@@ -169,19 +176,31 @@ fn medians<'a>(runs: &'a [Run], workload: &str, keys: &[&str], more: bool) -> Ve
     rows
 }
 
+/// What a reader must know beside the number: who does not encrypt, and who lost more than the workload allows.
+fn caveats(runs: &[Run], workload: &str, transport: &str) -> String {
+    let mut same = runs.iter().filter(|run| run.workload == workload && run.transport == transport);
+    let Some(run) = same.find(|run| run.failure.is_none()) else { return String::new() };
+    let mut text = String::new();
+    if let Some(percent) = run.measures.get("loss_percent").filter(|percent| **percent >= 1.0) {
+        text += &format!("; {percent:.0} % lost");
+    }
+    text + if run.encrypted { "" } else { "; not encrypted" }
+}
+
 fn neighbours(runs: &[Run]) -> Option<String> {
     let rows = medians(runs, "w5", &["game_p99_ms", "game_p50_ms", "goodput_percent"], false);
     let rows: Vec<Row<'_>> = rows
         .into_iter()
         .map(|(transport, values)| Row {
             transport,
-            note: values[2].map_or(String::new(), |percent| format!("; download {percent:.0} %")),
+            note: values[2].map_or(String::new(), |percent| format!("; download {percent:.0} %"))
+                + &caveats(runs, "w5", transport),
             bars: values[..2].to_vec(),
         })
         .collect();
     bars(
-        "Does a download delay the game?",
-        "the game's messages beside a download over 10 Mbit/s, 25 ms one way; lower is better; download in % of the line",
+        "How late a game's messages are beside a download: shorter is better",
+        "10 Mbit/s, 25 ms one way; how much of the line the download gets; \"rate set\": told by hand how fast the line is",
         " ms",
         &["99 of 100 messages arrive within", "half of them within"],
         &rows,
@@ -189,17 +208,20 @@ fn neighbours(runs: &[Run]) -> Option<String> {
 }
 
 fn messages(runs: &[Run]) -> Option<String> {
-    let rows = medians(runs, "w1", &["messages_per_s", "cpu_ns_per_message"], true);
+    // A stream knows no messages and loses none: its bar, the longest by far, would say nothing here.
+    let mut rows = medians(runs, "w1", &["messages_per_s", "cpu_ns_per_message"], true);
+    rows.retain(|(transport, _)| *transport != "tcp");
     let rows: Vec<Row<'_>> = rows
         .into_iter()
         .map(|(transport, values)| Row {
             transport,
-            note: values[1].map_or(String::new(), |ns| format!("; {ns:.0} ns CPU each")),
+            note: values[1].map_or(String::new(), |ns| format!("; {ns:.0} ns CPU each"))
+                + &caveats(runs, "w1", transport),
             bars: values[..1].to_vec(),
         })
         .collect();
-    let below = "64-byte unreliable messages delivered in one session, CPU of both ends; higher is better";
-    bars("How many small messages a second?", below, "/s", &[""], &rows)
+    let below = "64-byte unreliable messages delivered in one session; CPU time of both ends together";
+    bars("How many small messages a second: longer is better", below, "/s", &[""], &rows)
 }
 
 fn sessions(runs: &[Run]) -> Option<String> {
@@ -208,13 +230,14 @@ fn sessions(runs: &[Run]) -> Option<String> {
         .into_iter()
         .map(|(transport, values)| Row {
             transport,
-            note: values[1].map_or(String::new(), |kib| format!("; {kib:.1} KiB each")),
+            note: values[1].map_or(String::new(), |kib| format!("; {kib:.1} KiB each"))
+                + &caveats(runs, "w6", transport),
             bars: values[..1].to_vec(),
         })
         .collect();
     let below =
-        "sessions with 20 messages a second each way that one core could serve, from its load; higher is better";
-    bars("How many players does a server's core carry?", below, "", &[""], &rows)
+        "sessions with 20 messages a second each way, reckoned from the load of 1,000; memory of each at the server";
+    bars("How many players one core of a server carries: longer is better", below, "", &[""], &rows)
 }
 
 #[cfg(test)]
@@ -254,10 +277,21 @@ mod tests {
             }
             assert!(!picture.contains("NaN") && !picture.contains("inf"), "{name}");
         }
+        assert!(pictures[3].1.contains(">7.0 k; 5.0 KiB each<"), "{}", pictures[3].1);
         let messages = &pictures[2].1;
         assert!(messages.contains("2.00 M/s; 500 ns CPU each"), "{messages}");
         let place = |text: &str| messages.find(text).expect("it is there");
         assert!(place(">steamnetmsg<") < place(">ENet<"), "the best one is first");
+    }
+
+    #[test]
+    fn who_does_not_encrypt_or_loses_messages_is_told_so_beside_its_bar() {
+        let mut enet = run("w1", "enet", &[("messages_per_s", 1e6), ("loss_percent", 7.1)]);
+        enet.encrypted = false;
+        let runs = [enet, run("w1", "ours", &[("messages_per_s", 2e6), ("loss_percent", 0.1)])];
+        let picture = messages(&runs).expect("a picture");
+        assert!(picture.contains(">1.00 M/s; 7 % lost; not encrypted<"), "{picture}");
+        assert!(picture.contains(">2.00 M/s<"), "{picture}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Drawing: a few shapes and texts, as an SVG document on white.
+//! Drawing: a few shapes and texts, as an SVG document on a white card, to be read on a dark page too.
 
 use std::fmt::Write;
 
@@ -66,7 +66,7 @@ impl Svg {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
+             <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#ffffff\"/>\n{body}</svg>\n"
         )
     }
 }

@@ -177,7 +177,7 @@ pub fn title(transport: &str) -> String {
     };
     match how {
         Some("0rtt") => format!("{library}, 0-RTT"),
-        Some(how) => format!("{library}, {}", how.replace('-', ", ")),
+        Some(how) => format!("{library}, {}", how.replace('-', ", ").replace("handset", "rate set")),
         None => library.to_owned(),
     }
 }

@@ -5,6 +5,7 @@
 
 use super::line::Line;
 use crate::clock;
+use crate::socket::bind;
 use rustix::event::{Timespec, epoll};
 use serde_json::json;
 use std::collections::HashMap;
@@ -14,9 +15,6 @@ use std::os::fd::OwnedFd;
 
 /// Datagrams taken from one socket before the others have a turn.
 const MOST_AT_ONCE: usize = 256;
-
-/// Asked of the system for each direction; it may give less.
-const SOCKET_BUFFER_BYTES: usize = 1 << 20;
 
 const FRONT: u64 = u64::MAX;
 const STDIN: u64 = u64::MAX - 1;
@@ -197,15 +195,6 @@ impl Proxy {
         let (up, down) = (self.up.counters.json(), self.down.counters.json());
         println!("{}", json!({ "flows": self.flows.len(), "up": up, "down": down }));
     }
-}
-
-fn bind(at: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(at)?;
-    socket.set_nonblocking(true)?;
-    let options = socket2::SockRef::from(&socket);
-    options.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
-    options.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
-    Ok(socket)
 }
 
 fn watch(waiter: &OwnedFd, what: impl std::os::fd::AsFd, data: u64) -> io::Result<()> {

@@ -2,9 +2,12 @@
 //!
 //! The other process is the test program again: it runs only `the_other_process`, told by its environment what to be.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use super::{Kind, Outgoing, Purpose, Role, Sent, Transport};
@@ -110,7 +113,7 @@ fn other_process(name: &str) -> (Other, SocketAddr) {
     let program = std::env::current_exe().expect("a program that runs");
     let mut command = Command::new(program);
     command.args(["transport::exchange::the_other_process", "--exact", "--ignored", "--nocapture"]).env(NAME, name);
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("a second process");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a second process");
     let stdout = child.stdout.take().expect("piped");
     let mut other = Other(child, BufReader::new(stdout));
     let lines = other.1.by_ref().lines().map_while(Result::ok);
@@ -124,7 +127,8 @@ fn carries_both_ways(name: &str) {
     transport.connect(address, 1).expect(name);
     let mut count = Count::default();
     count.run(&mut *transport);
-    // What the other end has not seen yet is still sent; it leaves when it has seen everything.
+    // What the other end has not seen yet is still sent; it leaves when it has seen everything and this end too.
+    drop(other.0.stdin.take());
     let begin = clock::now_ns();
     let status = loop {
         transport.poll(Duration::from_millis(1), &mut |_| ()).expect(name);
@@ -152,9 +156,19 @@ fn the_other_process() {
     let mut transport = super::open(&name, Role::Server(listen), &purpose()).expect("a transport");
     println!("\nat {}", transport.address().expect("an address"));
     Count::default().run(&mut *transport);
+    // The first end may lack what this one has only queued: it closes the pipe when it has everything.
+    let leave = Arc::new(AtomicBool::new(false));
+    let told = leave.clone();
+    thread::spawn(move || {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        told.store(true, Ordering::Release);
+    });
+    while !leave.load(Ordering::Acquire) {
+        transport.poll(Duration::from_millis(5), &mut |_| ()).expect("a session that stands");
+    }
+    // Its last acknowledgements; the first end may have gone by now.
     let begin = clock::now_ns();
     while clock::now_ns() - begin < 300_000_000 {
-        // The first end may have gone by now.
         let _ = transport.poll(Duration::from_millis(5), &mut |_| ());
     }
 }

@@ -3,15 +3,13 @@
 //! A session is a socket on the client and a remote address on the server. The channel is the first byte.
 
 use super::{About, Incoming, Kind, Outgoing, Purpose, Role, Sent, SessionId, Transport};
+use crate::socket::bind;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-
-/// Asked of the system for each direction; it may give less.
-const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
 /// Datagrams taken in one poll at most.
 const MOST_AT_ONCE: usize = 4096;
@@ -45,15 +43,6 @@ struct Udp {
     remotes: Vec<SocketAddr>,
     sessions: HashMap<SocketAddr, SessionId>,
     buffer: Vec<u8>,
-}
-
-fn bind(at: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(at)?;
-    socket.set_nonblocking(true)?;
-    let options = socket2::SockRef::from(&socket);
-    options.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
-    options.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
-    Ok(socket)
 }
 
 fn timespec(wait: Duration) -> Timespec {

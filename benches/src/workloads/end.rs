@@ -151,7 +151,8 @@ impl End {
         let number = self.meetings;
         self.meetings += 1;
         if let Some(server) = self.server {
-            self.transport.connect(server, sessions)?;
+            let connected = self.transport.connect(server, sessions);
+            connected.map_err(|error| Error::new(error.kind(), format!("asked for {sessions} sessions: {error}")))?;
         }
         let mut said: VecDeque<(SessionId, u64)> = VecDeque::new();
         let mut next = 0;

@@ -107,7 +107,7 @@ impl House<'_> {
                 self.close(peer)?;
                 say(format_args!("{} is lost: {} ({reason})", peer.0, plain(&text)))
             }
-            Event::Signaling { .. } => Ok(()),
+            Event::Signaling { text, .. } => say(format_args!("signaling: {}", plain(&text))),
         }
     }
 
