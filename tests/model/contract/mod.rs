@@ -378,6 +378,13 @@ impl Model<'_> {
         self.ended_there(who, peer, |side| &side.closes)
     }
 
+    /// Did `who` close a session just before the one it has now? The peer, whose own handshake gave way to the closed
+    /// one, may have ended with it, while its handshake was taken here.
+    fn crossed(&self, who: usize, peer: usize) -> bool {
+        let side = self.sides.get(&(who, peer));
+        side.is_some_and(|side| side.closes.last().is_some_and(|at| *at + FLIGHT >= side.begun))
+    }
+
     /// May both have agreed that nobody uses the session?
     fn may_be_idle(&self, who: usize, peer: usize) -> bool {
         let idle = |at: usize| self.setup.hosts.get(at).map(|host| host.settings.session_idle_timeout);

@@ -14,7 +14,7 @@ impl Model<'_> {
             return self.see_other_session(who, peer, state, session);
         }
         self.side(who, peer).asked_anew = false;
-        let (closed, now) = (self.closed_there(who, peer), self.now);
+        let (closed, now) = (self.closed_there(who, peer) || self.crossed(who, peer), self.now);
         let side = self.side(who, peer);
         let before = std::mem::replace(&mut side.state, state);
         match (side.stage, state) {
@@ -44,7 +44,8 @@ impl Model<'_> {
 
     fn see_other_session(&mut self, who: usize, peer: usize, state: i32, session: u32) -> Judgement {
         let now = self.now;
-        let (closed, idle) = (self.closed_there(who, peer), self.may_be_idle(who, peer));
+        let closed = self.closed_there(who, peer) || self.crossed(who, peer);
+        let idle = self.may_be_idle(who, peer);
         let keeps = self.setup.hosts[who].settings.session_idle_timeout;
         // A restarted peer ends the session it lost, even if its own request finds no room.
         let is_full = self.pending(who) >= self.setup.hosts[who].max_pending as usize;
