@@ -956,8 +956,9 @@ enum {
   /** STUN servers. String, default "". Not in this version: only the default is accepted. */
   SNM_CONFIG_P2P_STUN_SERVER_LIST = 103,
   /**
-   * Which transports a session may use. Int, default 0x7fffffff. Not in this version: only the default is
-   * accepted.
+   * Which ways a session may take, added up: 1 relays, 2 private and loopback addresses, 4 public addresses. So 1 is
+   * relay only (the peer never sees an address of ours), 2 LAN only, 6 direct only, 7 or more relay first and direct as
+   * soon as it is proven. Int, 1 to 2147483647, default 2147483647 (bits: 1 relay, 2 private, 4 public addresses). Live and per peer.
    */
   SNM_CONFIG_P2P_TRANSPORT_ICE_ENABLE = 104,
   /**

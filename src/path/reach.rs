@@ -94,6 +94,10 @@ impl Reach {
     }
 
     fn shown(&self, policy: Policy) -> Vec<Candidate> {
+        // Who is reached by the addresses that peers know has nothing to add.
+        if !self.signals && !self.signals_awaited && self.relays.is_empty() {
+            return Vec::new();
+        }
         let told = |c: &&Candidate| match c.kind {
             CandidateKind::Relayed => policy.relayed(),
             CandidateKind::Host | CandidateKind::Reflexive => policy.allows(c.address.ip()),

@@ -329,7 +329,7 @@ impl Session {
                 Frame::CandidatesTaken(revision) => live.connection.paths.handle_taken(revision),
                 Frame::PathReply(token) => {
                     if let Some(moved) = live.connection.paths.handle_reply(now, token) {
-                        transport.handle_path_change(moved.rtt);
+                        transport.handle_path_change(moved.rtt, false);
                     }
                 }
                 _ => {}
@@ -406,7 +406,7 @@ impl Session {
             live.connection.paths.doubt(now);
         }
         if let Some(moved) = live.connection.paths.handle_timeout(now) {
-            transport.handle_path_loss(moved.rtt);
+            transport.handle_path_change(moved.rtt, true);
         }
         if live.ping_due(&self.settings) <= now {
             live.next_ping = now;

@@ -129,7 +129,7 @@ impl Session {
             && let Some(moved) = live.connection.pair_up(now, &ctx.local.reach, policy)
         {
             live.signals_since = now;
-            transport.handle_path_change(moved.rtt);
+            transport.handle_path_change(moved.rtt, false);
         }
     }
 

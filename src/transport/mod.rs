@@ -7,6 +7,7 @@
 mod acks;
 pub mod cell;
 mod congestion;
+mod control;
 mod credit;
 mod inbox;
 mod outbox;
@@ -16,6 +17,7 @@ mod rtt;
 mod schedule;
 
 pub use acks::MAX_ACK_DELAY;
+pub use control::Control;
 pub use inbox::{Delivery, Violation};
 pub use outbox::MAX_CHANNELS;
 use recovery::{Fate, Recovery};
@@ -61,33 +63,6 @@ impl Windows {
             session: (bytes.max(1), messages.max(1)),
             channel: ((bytes / 2).max(1), (messages / 2).max(1)),
             max_message: settings.recv_max_message_size,
-        }
-    }
-}
-
-/// A control frame that goes again until it is acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// The app accepted.
-    Accept,
-    /// Shall we end, nothing happens?
-    IdlePropose,
-    /// Yes.
-    IdleConsent,
-    /// No: ask again after so many milliseconds.
-    IdleRefuse(u64),
-    /// How well the peer's packets arrive here, 0 to 100.
-    Quality(u8),
-}
-
-impl Control {
-    fn frame(self) -> Frame<'static> {
-        match self {
-            Control::Accept => Frame::Accept,
-            Control::IdlePropose => Frame::IdlePropose,
-            Control::IdleConsent => Frame::IdleConsent,
-            Control::IdleRefuse(remaining_ms) => Frame::IdleRefuse { remaining_ms },
-            Control::Quality(percent) => Frame::Quality { percent },
         }
     }
 }
@@ -233,20 +208,18 @@ impl Transport {
         self.is_open
     }
 
-    /// The path changed; `rtt` is the new one's, if known.
-    pub fn handle_path_change(&mut self, rtt: Option<Duration>) {
+    /// The path changed; `rtt` is the new one's, if known. `dead`: the old one carries nothing any more, so what was
+    /// in flight goes again.
+    pub fn handle_path_change(&mut self, rtt: Option<Duration>, dead: bool) {
+        let Transport { recovery, outbox, inbox, control, grants, .. } = self;
+        if dead {
+            recovery.lose_all(|item| lose(outbox, inbox, control, grants, item));
+            self.flush = self.outbox.has_work();
+        }
         self.recovery.handle_path_change();
         if let Some(rtt) = rtt {
             self.recovery.sample_rtt(rtt);
         }
-    }
-
-    /// The path is dead, and another takes over: whatever was in flight goes again.
-    pub fn handle_path_loss(&mut self, rtt: Option<Duration>) {
-        let Transport { recovery, outbox, inbox, control, grants, .. } = self;
-        recovery.lose_all(|item| lose(outbox, inbox, control, grants, item));
-        self.flush = self.outbox.has_work();
-        self.handle_path_change(rtt);
     }
 
     /// Does any message wait that its grants would let go?
@@ -284,7 +257,7 @@ impl Transport {
         self.recovery.timeouts()
     }
 
-    /// When the oldest packet in flight is overdue; `None` without one.
+    /// When the oldest packet in flight is overdue.
     pub fn overdue_at(&self) -> Option<Instant> {
         self.recovery.overdue_at()
     }
