@@ -69,8 +69,9 @@ bench-instructions: ## instructions of the hot walks, which no busy machine chan
 	cargo build --release --locked -p steamnetmsg-bench --bin walks
 	$(TARGET)/release/walks --twice
 
-test: check-format check-lint test-rust test-wire test-examples test-servers test-packaging test-capture \
-      test-sanitizers ## every test (-k: also after a failure)
+TESTS := check-format check-lint test-rust test-wire test-examples test-servers test-packaging test-capture test-sanitizers
+
+test: $(TESTS) ## every test (-k: also after a failure)
 
 check-format:
 	@tools/ensure.sh cargo

@@ -212,6 +212,8 @@ a_relay_that_refuses_is_named() {
     enter anna 1001 --url "$url" --relay-only --peer 1002
     wait_for bert "has let us in"
     say anna "is anybody there?"
+    wait_for bert "1001 wants to talk. accept? [y/n]"
+    say bert y
     wait_for anna "! session with 1002 failed: " 30
     until grep -q "\"name\":\"127.0.0.1:$relay_port\",\"state\":\"failed\"" "$scratch/anna.log"; do
         tries=$((tries + 1))
@@ -253,7 +255,6 @@ http {
             proxy_bind 127.0.0.9;
             proxy_pass http://127.0.0.1:$behind;
             proxy_http_version 1.1;
-            proxy_set_header Host \$http_host;
             proxy_set_header Upgrade \$http_upgrade;
             proxy_set_header Connection "upgrade";
             proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
