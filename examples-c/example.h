@@ -21,9 +21,9 @@ struct options {
     } peers[EXAMPLE_MAX_PEERS];
     int peer_count;
     const char *url;       /* of the signaling server, where peers are met by steam id; NULL: by their addresses */
-    const char *ca;        /* a file with the CAs that may vouch for the server, PEM; NULL: those of the system */
+    const char *ca;        /* a file, PEM: CAs that may vouch for servers, beside those the world trusts; NULL: none */
     const char *token;     /* a file with a login token for the server; NULL: none */
-    const char *relay[3] ; /* a relay of our own: URL, user name and password; NULL: those the server names */
+    const char *relay[3];  /* a relay of our own: URL, user name and password; NULL: those the server names */
     int relay_only;        /* never show peers an address of ours */
     const char *identity;  /* a folder with our identity.key and identity.cert; NULL: we only claim our steam id */
     const char *authority; /* public keys of those whose certificates we believe; NULL: nobody's */
@@ -36,7 +36,8 @@ struct options {
     "  --id N                our steam id (needed)\n"                                  \
     "  --bind IP:PORT        our socket (default 127.0.0.1:0, any free port)\n"        \
     "  --url URL             meet peers by this signaling server (steamnetmsg-server)\n" \
-    "  --ca FILE             CAs that may vouch for a wss:// URL, PEM (default: the system's)\n" \
+    "  --ca FILE             CAs, PEM, that may vouch for wss:// and turns: servers,\n"  \
+    "                        beside those the world trusts\n"                         \
     "  --token FILE          a login token of the game's backend for that server\n"     \
     "  --relay URL USER PASS a TURN server, beside those the signaling server names\n"  \
     "  --relay-only          never show peers an address of ours\n"                  \
