@@ -26,7 +26,7 @@ STAGE    := $(CURDIR)/build/stage
 EXAMPLES := $(CURDIR)/build/examples
 
 .PHONY: all lib tool server stage examples demo bench bench-instructions test check-format check-lint test-rust test-wire \
-        test-examples test-packaging test-capture test-sanitizers install uninstall clean help
+        test-examples test-servers test-packaging test-capture test-sanitizers install uninstall clean help
 
 all: examples ## the library, the tool and the server (release), and the C examples
 
@@ -69,7 +69,9 @@ bench-instructions: ## instructions of the hot walks, which no busy machine chan
 	cargo build --release --locked -p steamnetmsg-bench --bin walks
 	$(TARGET)/release/walks --twice
 
-test: check-format check-lint test-rust test-wire test-examples test-packaging test-capture test-sanitizers ## every test (-k: also after a failure)
+TESTS := check-format check-lint test-rust test-wire test-examples test-servers test-packaging test-capture test-sanitizers
+
+test: $(TESTS) ## every test (-k: also after a failure)
 
 check-format:
 	@tools/ensure.sh cargo
@@ -89,6 +91,10 @@ test-wire:
 
 test-examples: examples
 	tests/examples.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg
+
+test-servers: examples
+	@tools/ensure.sh turnserver nginx openssl nft ip ss unshare nsenter
+	tests/servers.sh $(EXAMPLES) $(STAGE)/bin/steamnetmsg $(STAGE)/bin/steamnetmsg-server
 
 test-packaging: lib
 	@tools/ensure.sh cc g++ cmake pkg-config readelf

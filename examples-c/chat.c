@@ -71,10 +71,8 @@ static void ask(const struct chat *chat)
 }
 
 /* Comes again every few seconds while the caller waits, so one that finds the list full is not lost. */
-static void on_request(void *user_data, uint64_t caller)
+static void on_request(struct chat *chat, uint64_t caller)
 {
-    struct chat *chat = user_data;
-
     for (int i = 0; i < chat->asking_count; i++)
         if (chat->asking[i] == caller)
             return;
@@ -111,15 +109,27 @@ static void answer(struct chat *chat, const char *line)
 
 /* Sessions. */
 
-static void on_failed(void *user_data, int32_t reason, uint64_t peer, int32_t state, const char *text)
+static void on_failed(struct chat *chat, const snm_event *event)
 {
-    struct chat *chat = user_data;
-
-    printf("! session with %" PRIu64 " failed: %s (%" PRId32 ", %s): ", peer, snm_end_reason_name(reason), reason,
-           snm_connection_state_name(state));
-    print_safely(stdout, text, strlen(text));
+    printf("! session with %" PRIu64 " failed: %s (%" PRId32 ", %s): ", event->remote_steam_id,
+           snm_end_reason_name(event->reason), event->reason, snm_connection_state_name(event->connection_state));
+    print_safely(stdout, event->debug_message, strlen(event->debug_message));
     putchar('\n');
     chat->undelivered++;
+}
+
+static void take_events(struct chat *chat)
+{
+    snm_event event = SNM_EVENT_INIT;
+
+    while (snm_poll_event(chat->endpoint, &event)) {
+        if (event.type == SNM_EVENT_SESSION_REQUEST)
+            on_request(chat, event.remote_steam_id);
+        else if (event.type == SNM_EVENT_SESSION_FAILED)
+            on_failed(chat, &event);
+        else if (event.type == SNM_EVENT_SIGNALING)
+            say_signaling(&event);
+    }
 }
 
 /* Tells of sessions that have come to stand or ended. That a peer left is no event: one sees it in the state. */
@@ -265,7 +275,7 @@ static void read_input(struct chat *chat)
 static void frame(struct chat *chat)
 {
     read_input(chat);
-    snm_run_callbacks(chat->endpoint);
+    take_events(chat);
     watch(chat);
     hear(chat);
 }
@@ -314,8 +324,6 @@ int main(int argc, char **argv)
         return 1;
     for (int i = 0; i < options.peer_count; i++)
         add_member(&chat, options.peers[i].id);
-    snm_set_session_request_callback(chat.endpoint, on_request, &chat);
-    snm_set_session_failed_callback(chat.endpoint, on_failed, &chat);
 
     char address[128] = "";
     snm_endpoint_local_address(chat.endpoint, address, sizeof address);

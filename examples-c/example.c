@@ -96,6 +96,17 @@ static int take_number(const char *value, double highest, double *number)
     return end != value && *end == '\0' && *number >= 0 && *number <= highest;
 }
 
+static int take_relay(struct options *options, int argc, char **argv, int *at)
+{
+    if (*at + 3 >= argc) {
+        fprintf(stderr, "--relay needs a URL, a user name and a password\n");
+        return -1;
+    }
+    for (int i = 0; i < 3; i++)
+        options->relay[i] = argv[++*at];
+    return 1;
+}
+
 int options_take(struct options *options, int argc, char **argv, int *at)
 {
     const char *name = argv[*at];
@@ -108,9 +119,12 @@ int options_take(struct options *options, int argc, char **argv, int *at)
         options->relay_only = 1;
         return 1;
     }
+    if (strcmp(name, "--relay") == 0)
+        return take_relay(options, argc, argv, at);
     if (strcmp(name, "--id") != 0 && strcmp(name, "--bind") != 0 && strcmp(name, "--peer") != 0
         && strcmp(name, "--identity") != 0 && strcmp(name, "--authority") != 0 && strcmp(name, "--loss") != 0
-        && strcmp(name, "--lag") != 0 && strcmp(name, "--url") != 0)
+        && strcmp(name, "--lag") != 0 && strcmp(name, "--url") != 0 && strcmp(name, "--ca") != 0
+        && strcmp(name, "--token") != 0)
         return 0;
     if (*at + 1 >= argc) {
         fprintf(stderr, "%s needs a value\n", name);
@@ -128,6 +142,10 @@ int options_take(struct options *options, int argc, char **argv, int *at)
         right = take_peer(options, value);
     else if (strcmp(name, "--url") == 0)
         options->url = value;
+    else if (strcmp(name, "--ca") == 0)
+        options->ca = value;
+    else if (strcmp(name, "--token") == 0)
+        options->token = value;
     else if (strcmp(name, "--identity") == 0)
         options->identity = value;
     else if (strcmp(name, "--authority") == 0)
@@ -156,26 +174,62 @@ static int read_paper(const char *folder, const char *name, uint8_t *bytes, size
     return count == size;
 }
 
-/* Gives the config what proves who we are. */
-static int show_papers(snm_config *config, const char *folder)
+/* Gives the config what proves who we are; who has a token gets his certificate from the server. */
+static int show_papers(snm_config *config, const char *folder, int has_token)
 {
     uint8_t key[KEY_SIZE], certificate[CERTIFICATE_SIZE];
 
     if (!read_paper(folder, "identity.key", key, sizeof key)
-        || !read_paper(folder, "identity.cert", certificate, sizeof certificate))
+        || (!has_token && !read_paper(folder, "identity.cert", certificate, sizeof certificate)))
         return 0;
     if (snm_config_set_bytes(config, SNM_CONFIG_IDENTITY_KEY, key, sizeof key) == SNM_RESULT_OK
-        && snm_config_set_bytes(config, SNM_CONFIG_CERTIFICATE, certificate, sizeof certificate) == SNM_RESULT_OK)
+        && (has_token
+            || snm_config_set_bytes(config, SNM_CONFIG_CERTIFICATE, certificate, sizeof certificate) == SNM_RESULT_OK))
         return 1;
     fprintf(stderr, "cannot use the identity in %s: %s\n", folder, snm_last_error());
     return 0;
+}
+
+static int show_token(snm_config *config, const char *path)
+{
+    char token[8192];
+    FILE *file = fopen(path, "rb");
+    size_t count = file ? fread(token, 1, sizeof token - 1, file) : 0;
+
+    if (file)
+        fclose(file);
+    token[count] = '\0';
+    token[strcspn(token, "\r\n")] = '\0';
+    if (*token != '\0' && snm_config_set_string(config, SNM_CONFIG_LOGIN_TOKEN, token) == SNM_RESULT_OK)
+        return 1;
+    fprintf(stderr, "cannot use the token in %s: %s\n", path, *token != '\0' ? snm_last_error() : "there is none");
+    return 0;
+}
+
+static int add_relay(snm_config *config, const char *const relay[3])
+{
+    return snm_config_set_string(config, SNM_CONFIG_P2P_TURN_SERVER_LIST, relay[0]) == SNM_RESULT_OK
+        && snm_config_set_string(config, SNM_CONFIG_P2P_TURN_USER_LIST, relay[1]) == SNM_RESULT_OK
+        && snm_config_set_string(config, SNM_CONFIG_P2P_TURN_PASS_LIST, relay[2]) == SNM_RESULT_OK;
+}
+
+void say_signaling(const snm_event *event)
+{
+    if (event->connection_state == SNM_STATE_CONNECTED) {
+        printf("* the signaling server has let us in\n");
+    } else if (event->reason != 0) {
+        printf("! signaling: ");
+        print_safely(stdout, event->debug_message, strlen(event->debug_message));
+        printf(" (%" PRId32 ")\n", event->reason);
+    }
 }
 
 snm_endpoint *options_open(const struct options *options, snm_config *config)
 {
     snm_endpoint *endpoint = NULL;
 
-    if (options->identity && !show_papers(config, options->identity)) {
+    if ((options->identity && !show_papers(config, options->identity, options->token != NULL))
+        || (options->token && !show_token(config, options->token))) {
         snm_config_destroy(config);
         return NULL;
     }
@@ -184,6 +238,8 @@ snm_endpoint *options_open(const struct options *options, snm_config *config)
         && snm_config_set_string(config, SNM_CONFIG_BIND_ADDRESS, options->bind) == SNM_RESULT_OK
         && snm_config_set_string(config, SNM_CONFIG_TRUSTED_AUTHORITIES, authority) == SNM_RESULT_OK
         && snm_config_set_string(config, SNM_CONFIG_SIGNALING_URL, options->url ? options->url : "") == SNM_RESULT_OK
+        && snm_config_set_string(config, SNM_CONFIG_SIGNALING_CA, options->ca ? options->ca : "") == SNM_RESULT_OK
+        && (!options->relay[0] || add_relay(config, options->relay))
         && (!options->relay_only
             || snm_config_set_int(config, SNM_CONFIG_P2P_TRANSPORT_ICE_ENABLE, RELAY_ONLY) == SNM_RESULT_OK)
         && snm_config_set_int(config, SNM_CONFIG_IP_ALLOW_WITHOUT_AUTH, options->allow_lan) == SNM_RESULT_OK

@@ -21,6 +21,9 @@ struct options {
     } peers[EXAMPLE_MAX_PEERS];
     int peer_count;
     const char *url;       /* of the signaling server, where peers are met by steam id; NULL: by their addresses */
+    const char *ca;        /* a file, PEM: CAs that may vouch for servers, beside those the world trusts; NULL: none */
+    const char *token;     /* a file with a login token for the server; NULL: none */
+    const char *relay[3];  /* a relay of our own: URL, user name and password; NULL: those the server names */
     int relay_only;        /* never show peers an address of ours */
     const char *identity;  /* a folder with our identity.key and identity.cert; NULL: we only claim our steam id */
     const char *authority; /* public keys of those whose certificates we believe; NULL: nobody's */
@@ -33,11 +36,16 @@ struct options {
     "  --id N                our steam id (needed)\n"                                  \
     "  --bind IP:PORT        our socket (default 127.0.0.1:0, any free port)\n"        \
     "  --url URL             meet peers by this signaling server (steamnetmsg-server)\n" \
+    "  --ca FILE             CAs, PEM, that may vouch for wss:// and turns: servers,\n"  \
+    "                        beside those the world trusts\n"                         \
+    "  --token FILE          a login token of the game's backend for that server\n"     \
+    "  --relay URL USER PASS a TURN server, beside those the signaling server names\n"  \
     "  --relay-only          never show peers an address of ours\n"                  \
     "  --peer N@HOST:PORT    where steam id N is, or with --url just N; may be given\n" \
     "                        several times\n"                                        \
     "  --identity DIR        prove who we are, with the identity.key and identity.cert\n" \
-    "                        there (made by the program steamnetmsg)\n"               \
+    "                        there (made by the program steamnetmsg); with --token\n"  \
+    "                        the key is enough\n"                                     \
     "  --authority PUBKEY    let in only whom this authority has certified\n"         \
     "  --allow-lan           talk to other machines, though nobody proves who he is\n" \
     "  --loss PERCENT        lose packets on purpose, in each direction\n"             \
@@ -60,6 +68,9 @@ snm_endpoint *options_open(const struct options *options, snm_config *config);
 
 /* Where the peer of a session is, for people. */
 const char *whereabouts(const snm_connection_info *info);
+
+/* A line on what an SNM_EVENT_SIGNALING tells: the server let us in, refused us, or cannot be reached. */
+void say_signaling(const snm_event *event);
 
 /* A steam id in decimal, or 0 (which is nobody) if the text is no number. */
 uint64_t parse_steam_id(const char *text);

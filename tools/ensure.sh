@@ -9,6 +9,10 @@ package_of() {
         readelf | nm) echo binutils ;;
         node) echo nodejs ;;
         go) echo golang-go ;;
+        turnserver) echo coturn ;;
+        nft) echo nftables ;;
+        ip | ss) echo iproute2 ;;
+        unshare | nsenter) echo util-linux ;;
         *) echo "$1" ;;
     esac
 }

@@ -1,8 +1,10 @@
 //! What the app may ask about a session: state, info, status, and the long explanation.
 
 use super::Endpoint;
+use super::relays::{RelayServer, Transport};
 use crate::ids::SteamId;
 use crate::path::route::Route;
+use crate::relay::State;
 use crate::session::Session;
 use crate::session::cause::Cause;
 use crate::session::diagnosis::Diagnosis;
@@ -143,6 +145,7 @@ impl Endpoint {
             "local_steam_id": self.config().steam_id.0.to_string(),
             "known_addresses": addresses,
             "endpoint_dropped": drops,
+            "relays": self.relay_states().map(|(server, state)| explain_relay(server, state)).collect::<Vec<_>>(),
         });
         let session = self.by_peer.get(&peer).and_then(|slot| self.session(*slot));
         all["session"] = match session {
@@ -181,6 +184,20 @@ impl Endpoint {
 
 fn certified(session: &Session) -> bool {
     session.standing().is_some_and(|standing| standing != Standing::Claimed)
+}
+
+fn explain_relay(server: &RelayServer, state: &State) -> serde_json::Value {
+    let (state, why) = match state {
+        State::Allocating => ("asked", ""),
+        State::Allocated { .. } => ("allocated", ""),
+        State::Failed { text, .. } => ("failed", text.as_str()),
+        State::Closed => ("left", ""),
+    };
+    let transport = match server.transport {
+        Transport::Udp => "udp",
+        Transport::Stream => "stream",
+    };
+    json!({ "name": server.name, "transport": transport, "state": state, "why": why })
 }
 
 fn explain_session(session: &Session, now: Instant) -> serde_json::Value {

@@ -663,7 +663,8 @@ fn page() -> String {
          `snm_explain_session` says it in one sentence, as JSON: `cause` is one of the words below, which never change;\n\
          `why` is the sentence, with what is known of this session; `advice` is the last column; `evidence` holds numbers,\n\
          of which the table names the most telling. `previous` tells how the last session with this user ended, if one\n\
-         did of late. `session`, `known_addresses` and `endpoint_dropped` are for whoever wants to look deeper.\n\n\
+         did of late. `relays` says of each relay of ours whether we have a place there (`asked`, `allocated`, `failed`,\n\
+         `left`), and if not, why. `session`, `known_addresses` and `endpoint_dropped` are for whoever wants to look deeper.\n\n\
          A session that fails by a cause has the end reason beside it, in its event and in its info; `end_debug` there is\n\
          the sentence as it was at the end. A cause whose reason is – never ends a session.\n\n\
          | cause | means | end reason | evidence | what to do |\n| --- | --- | --- | --- | --- |\n",

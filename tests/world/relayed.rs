@@ -3,9 +3,11 @@
 use crate::app::{CONNECTED, RELIABLE, ms, secs};
 use crate::sim::{LAG, Node, World};
 use crate::traffic::{Sizes, both_ways, carry};
+use serde_json::json;
 use std::collections::BTreeSet;
 use steamnetmsg::endpoint::faults::Direction;
 use steamnetmsg::endpoint::relays::{RelayServer, Transport};
+use steamnetmsg::ids::SteamId;
 use steamnetmsg::relay::State;
 use steamnetmsg::time::Duration;
 
@@ -196,4 +198,22 @@ fn sixteen_in_full_mesh_have_one_place_on_the_relay_each() {
         assert_eq!(world.receive(*at, 0).len(), 15);
     }
     assert_eq!(world.turn(relays[0]).allocations(), 16);
+}
+
+#[test]
+fn the_explanation_names_each_relay_and_why_one_refused() {
+    let (mut world, nodes, relays) = relayed(1, 1, 1, 1);
+    let strict = world.add_turn("anybody", "another secret");
+    world.use_relays(nodes[0], &[relays[0], strict]);
+    let relays_of = |world: &mut World| {
+        let now = world.now();
+        let all = world.machine(nodes[0]).explain(now, SteamId(9));
+        serde_json::from_str::<serde_json::Value>(&all).expect("it is JSON")["relays"].clone()
+    };
+    assert_eq!(relays_of(&mut world)[1]["state"], "asked");
+    world.run(secs(2));
+    let relays = relays_of(&mut world);
+    assert_eq!(relays[0], json!({ "name": "relay0", "transport": "udp", "state": "allocated", "why": "" }));
+    assert_eq!((&relays[1]["name"], &relays[1]["state"]), (&json!("relay1"), &json!("failed")), "{relays:#}");
+    assert!(relays[1]["why"].as_str().is_some_and(|why| why.contains("401")), "{relays:#}");
 }
