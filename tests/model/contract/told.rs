@@ -50,6 +50,9 @@ impl Model<'_> {
         // A restarted peer ends the session it lost, even if its own request finds no room.
         let is_full = self.pending(who) >= self.setup.hosts[who].max_pending as usize;
         let displaced = is_full && self.ended_there(who, peer, |side| &side.ends);
+        // A request takes the place of a failure, and may be taken back before anybody was told of it.
+        let there = self.sides.get(&(peer, who)).and_then(|side| side.closes.last());
+        let asked_unseen = there.is_some_and(|at| *at + FLIGHT + LOOK_EVERY >= now);
         let side = self.side(who, peer);
         let stage = side.stage;
         if session == 0 && side.closing == Some(now) {
@@ -76,7 +79,7 @@ impl Model<'_> {
             let right = match stage {
                 Stage::Nothing | Stage::Asked => true,
                 Stage::Opened | Stage::Connected => closed || idle || displaced,
-                Stage::Failed(at) => at + keeps <= now || displaced,
+                Stage::Failed(at) => at + keeps <= now || displaced || asked_unseen,
                 // Seen only when somebody looked.
                 Stage::Lost(at) => at + keeps <= now + LOOK_EVERY,
             };
