@@ -87,6 +87,8 @@ pub struct Recovery<T> {
     last_eliciting_at: Instant,
     loss_deadline: Option<Instant>,
     backoff: u32,
+    /// When something was acknowledged last.
+    acked_at: Instant,
     probes: u32,
     delivered: u64,
     delivered_at: Instant,
@@ -117,6 +119,7 @@ impl<T: Copy> Recovery<T> {
             last_eliciting_at: Instant::ZERO,
             loss_deadline: None,
             backoff: 0,
+            acked_at: Instant::ZERO,
             probes: 0,
             delivered: 0,
             delivered_at: Instant::ZERO,
@@ -207,11 +210,11 @@ impl<T: Copy> Recovery<T> {
         self.largest_acked
     }
 
-    /// When the oldest packet in flight should have been acknowledged or found lost at last: if neither has
-    /// happened by then, nothing sent after it has arrived either. Sending more does not put it off.
+    /// By then something of what is in flight must have been acknowledged, or nothing gets through. Sending more does
+    /// not put it off; a loss among what arrives does not bring it about.
     pub fn overdue_at(&self) -> Option<Instant> {
         let oldest = self.sent.iter().find(|packet| !packet.settled)?;
-        Some(oldest.at + self.probe_timeout())
+        Some(oldest.at.max(self.acked_at) + self.probe_timeout())
     }
 
     /// How long until a silent peer is probed.
@@ -339,6 +342,7 @@ impl<T: Copy> Recovery<T> {
         self.look_for_late(now, ack);
         let lost_bytes = self.detect_loss(now, |item| settle(item, Fate::Lost));
         if let Some(index) = newest {
+            self.acked_at = now;
             self.backoff = 0;
             self.probes = 0;
             self.sample_rate(now, index, newly, lost_bytes);
