@@ -121,7 +121,7 @@ def believe(app, party, payload, intended):
     assert keys.sign(party.seed, text) == said.signature == party.signature
     assert said.parameters[8] == keys.reset_token(party.seed, party.connection)
     others = {which: value for which, value in said.parameters.items() if which != 8}
-    defaults = {1: 524_288, 6: 180_000, 9: 25_000, 10: 1_200, 11: []}
+    defaults = {1: 524_288, 6: 180_000, 9: 25_000, 10: 1_200, 11: [], 12: None}
     assert others == defaults | {2: 1_048_576, 3: 1_000, 4: 524_288, 5: 500, 7: 3}
     refuses(lambda text: keys.verify(said.key, said.signature, text), flipped(text))
     refuses(reader.identity, cut(payload[:130]))
