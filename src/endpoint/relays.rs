@@ -95,7 +95,6 @@ impl Relays {
                 _ => None,
             })
             .collect();
-        places.sort_by_key(|(_, id, ..)| *id);
         places.sort_by_key(|(rtt, ..)| *rtt);
         let relayed = places.iter().map(|(_, _, address, _, pop)| (CandidateKind::Relayed, *address, *pop));
         let seen = places.iter().filter_map(|(_, _, _, mapped, _)| mapped.map(|a| (CandidateKind::Reflexive, a, 0)));
@@ -140,6 +139,9 @@ impl Endpoint {
             match places.values_mut().find(|relay| relay.server().is_same_place(server)) {
                 Some(known) => known.set_credentials(now, &server.username, &server.password),
                 None => {
+                    while places.contains_key(&RelayId(relays.next_id)) {
+                        relays.next_id = relays.next_id.wrapping_add(1); // eight at most are there
+                    }
                     let id = RelayId(relays.next_id);
                     relays.next_id = relays.next_id.wrapping_add(1);
                     places.insert(id, Relay::new(now, server.clone(), Random::from_seed(random.bytes())));
