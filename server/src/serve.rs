@@ -70,22 +70,27 @@ pub struct Serving {
     pub alive: mpsc::Sender<()>,
 }
 
-/// Accepts until the server ends.
-pub async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Serving, elsewhere: Arc<Places>) {
-    let mut closing = serving.closing.clone();
+/// The next connection; `None` when the server ends. What cannot be accepted for want of something is waited out.
+pub async fn accept(listener: &TcpListener, closing: &mut watch::Receiver<bool>) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
+            _ = closing.wait_for(|closing| *closing) => return None,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok(accepted) => return Some(accepted),
             Err(e) => {
                 warn!("cannot accept a connection: {e}");
                 sleep(REST).await;
-                continue;
             }
-        };
+        }
+    }
+}
+
+/// Accepts until the server ends.
+pub async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Serving, elsewhere: Arc<Places>) {
+    let mut closing = serving.closing.clone();
+    while let Some((stream, peer)) = accept(&listener, &mut closing).await {
         let places =
             if serving.proxies.iter().any(|proxy| proxy.contains(peer.ip())) { &elsewhere } else { &serving.places };
         let Ok(place) = places.take(peer.ip()) else {

@@ -5,15 +5,16 @@
 use super::Relay;
 use super::client::{ClientKey, Outlet};
 use crate::limits::Places;
+use crate::serve::accept;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, interval, timeout};
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// No frame is longer, bytes.
 const MAX_FRAME: usize = super::client::MAX_DATAGRAM + 512;
@@ -27,9 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A reader who takes nothing for so long is gone.
 const SLOW: Duration = Duration::from_secs(15);
 
-/// After `accept` failed.
-const REST: Duration = Duration::from_millis(100);
-
 /// Accepts until the server ends.
 pub async fn run(
     relay: Arc<Relay>,
@@ -39,19 +37,7 @@ pub async fn run(
     places: Arc<Places>,
     mut closing: watch::Receiver<bool>,
 ) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
-        };
-        let (stream, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(e) => {
-                warn!("cannot accept a connection: {e}");
-                sleep(REST).await;
-                continue;
-            }
-        };
+    while let Some((stream, from)) = accept(&listener, &mut closing).await {
         let Ok(place) = places.take(from.ip()) else {
             debug!(%from, "too many connections");
             continue;
